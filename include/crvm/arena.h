@@ -1,0 +1,35 @@
+/*
+ * An arena: all memory of one owner, given back whole at its end (mm/arena.c). A VM's objects, page tables
+ * and RAM live in one. The caller serialises calls on one arena.
+ */
+#pragma once
+
+#include <crvm/frames.h>
+
+struct arena_block;
+
+struct arena {
+	frame_owner_t owner;
+	struct arena_block *blocks; /* every block taken from the frame allocator */
+	uint8_t *bump, *bump_end;   /* rest of the newest chunk for small objects */
+	uint64_t frame_count;
+};
+
+void arena_init(struct arena *a, frame_owner_t owner);
+
+/* Zeroed; align is a power of two up to PAGE_SIZE. NULL if there is no memory. */
+void *arena_alloc(struct arena *a, size_t size, size_t align) must_check;
+
+/* 2^order zeroed frames. E_NOMEM. */
+must_check int arena_frames(struct arena *a, unsigned order, hpa_t *out);
+
+/*
+ * At least `size` bytes of zeroed frames in as few, as large and as aligned blocks as there are; calls
+ * `got(ctx, offset, base, len)` for each in rising offset. E_NOMEM (what was taken stays until destroy), or
+ * the first error of `got`. `size` is a multiple of PAGE_SIZE.
+ */
+must_check int arena_blocks(struct arena *a, uint64_t size,
+			    int (*got)(void *ctx, uint64_t offset, hpa_t base, uint64_t len), void *ctx);
+
+/* Scrubs (zeroes) every frame and gives it back. The arena may be used again after arena_init. */
+void arena_destroy(struct arena *a);

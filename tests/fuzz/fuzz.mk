@@ -1,0 +1,28 @@
+# libFuzzer targets: each tests/fuzz/fuzz_X.c with a line "needs: file.c ...", its corpus in tests/fuzz/corpus/X.
+
+FUZZ_SECONDS := 5
+FUZZ_CFLAGS := -std=gnu17 -g -O1 -Iinclude -Itests/fake -D_GNU_SOURCE -fsanitize=fuzzer,address,undefined \
+	-fno-sanitize-recover=all -Wall -Wextra -Werror
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
+
+define fuzz_rule
+$(B)/fuzz/$(1): tests/fuzz/$(1).c $(call unit_needs,tests/fuzz/$(1).c) $(wildcard include/crvm/*.h tests/fake/*.h)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CLANG) $$(FUZZ_CFLAGS) $$(filter %.c,$$^) -o $$@
+endef
+$(foreach t,$(FUZZ_SRC:tests/fuzz/%.c=%),$(eval $(call fuzz_rule,$(t))))
+
+# Every corpus file once, then new inputs (kept in build/) from a fixed seed for FUZZ_SECONDS.
+.PHONY: test-fuzz fuzz
+test-fuzz: $(FUZZ_BIN) ## run each fuzz target on its corpus and for a few seconds more
+	@set -e; for t in $(FUZZ_BIN); do n=$${t##*/fuzz_}; \
+	  mkdir -p $(B)/fuzz/new/$$n; echo "== $$t"; \
+	  $$t -seed=1 -runs=0 tests/fuzz/corpus/$$n 2>&1 | tail -n 1; \
+	  $$t -seed=1 -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -artifact_prefix=$(B)/fuzz/ \
+	    -print_final_stats=1 $(B)/fuzz/new/$$n tests/fuzz/corpus/$$n > $(B)/fuzz/$$n.log 2>&1 || \
+	    { tail -n 40 $(B)/fuzz/$$n.log; exit 1; }; \
+	  grep -E 'number_of_executed_units' $(B)/fuzz/$$n.log; done
+
+fuzz: ## run each fuzz target for a long time (FUZZ_SECONDS=600)
+	$(MAKE) test-fuzz FUZZ_SECONDS=$(if $(filter command line,$(origin FUZZ_SECONDS)),$(FUZZ_SECONDS),600)
