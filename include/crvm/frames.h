@@ -27,15 +27,18 @@ typedef uint16_t frame_owner_t; /* enum frame_owner, or FRAME_VM0 + n */
 void frames_init(void);
 
 /*
- * Before the RAM around it is added: what overlaps [base, base + len) gets `owner`, never to be
- * allocated. Partial frames count whole. At most 256 ranges (E_NOMEM); E_INVAL if it wraps.
+ * Before the RAM around it is added (else E_BUSY): what overlaps [base, base + len) gets `owner`, never to
+ * be allocated. Partial frames count whole. Where ranges overlap, the first one wins; the first page is
+ * FRAME_NONE from the start. At most 256 ranges (E_NOMEM); E_INVAL if it wraps or is for FRAME_FREE.
  */
 must_check int frames_reserve(uint64_t base, uint64_t len, frame_owner_t owner);
 
 /*
- * Adds RAM. Its table is carved from the range itself, outside what is reserved; the range must be
- * reachable through phys_to_virt. Rounded inward to whole frames; what overlaps RAM added before is left
- * out. E_NOMEM if it cannot hold its own table or there are more than 64 regions; then nothing is added.
+ * Adds RAM. Its table is carved from the range itself, as low as possible outside what is reserved; the
+ * range must be reachable through phys_to_virt (nothing but the table is touched). Rounded inward to whole
+ * frames; what overlaps RAM added before or lies beyond the direct map is left out. E_NOMEM if it (or any
+ * piece that overlaps leave) cannot hold its own table or there are more than 64 regions, E_INVAL if it
+ * wraps; then nothing is added.
  */
 must_check int frames_add(uint64_t base, uint64_t len);
 

@@ -14,6 +14,7 @@ enum lock_rank { /* order of acquisition */
 	RANK_TIMER,
 	RANK_SMP,
 	RANK_CONSOLE,
+	RANK_MAP,
 	RANK_FRAME,
 	RANK_LOG,
 	RANK_UART, /* innermost: the host's serial port */

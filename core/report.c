@@ -1,0 +1,182 @@
+/*
+ * What the machine has and lacks, in words.
+ */
+#include <crvm/apic.h>
+#include <crvm/cpufeat.h>
+#include <crvm/frames.h>
+#include <crvm/percpu.h>
+#include <crvm/printf.h>
+#include <crvm/string.h>
+#include <crvm/time.h>
+
+#include "console.h"
+#include "log_priv.h"
+#include "machine.h"
+
+static void row(const char *name, const char *fmt, ...) printf_like(2, 3);
+
+static void row(const char *name, const char *fmt, ...)
+{
+	char text[400];
+	va_list ap;
+
+	va_start(ap, fmt);
+	str_vprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	log_printf("  %-11s %s\n", name, text);
+}
+
+static unsigned cpus_online(void)
+{
+	unsigned n = 0;
+
+	for_each_cpu (cpu)
+		n += atomic_load(&cpu->state) == CPU_ONLINE;
+	return n;
+}
+
+/* The names of the present features, several on a line. */
+static void present_row(const char *title, const struct feature *f, unsigned count)
+{
+	char text[100] = "";
+	size_t used = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		size_t need = strlen(f[i].name) + 2;
+
+		if (!f[i].present)
+			continue;
+		if (used + need >= 84) {
+			row(title, "%s,", text);
+			title = "";
+			used = 0;
+		}
+		used += (size_t)str_printf(text + used, sizeof(text) - used, "%s%s", used ? ", " : "",
+					   f[i].name);
+	}
+	row(title, "%s", used ? text : "none");
+}
+
+static void absent_rows(const struct feature *f, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (!f[i].present)
+			row("absent", "%s (%s): %s", f[i].name, f[i].source,
+			    f[i].without ? f[i].without : "CRVM cannot do without it");
+}
+
+static void tables_row(void)
+{
+	char text[160] = "";
+	size_t used = 0;
+
+	for (unsigned i = 0; i < machine.acpi.table_count && used < sizeof(text) - 6; i++)
+		used += (size_t)str_printf(text + used, sizeof(text) - used, "%s%s", i ? " " : "",
+					   machine.acpi.table[i].sig);
+	if (machine.acpi_ok)
+		row("ACPI", "revision %u, tables: %s", machine.acpi.revision, text);
+	else
+		row("ACPI", "no tables found: one CPU, no power-off");
+}
+
+static void memory_rows(void)
+{
+	char total[16], free_[16], modules[16];
+	const struct boot_info *b = &machine.boot;
+	uint64_t bytes = 0, top = 0;
+
+	for (unsigned i = 0; i < b->mmap_count; i++) {
+		if (b->mmap[i].type != BOOT_MEM_RAM)
+			continue;
+		bytes += b->mmap[i].len;
+		if (b->mmap[i].base + b->mmap[i].len > top)
+			top = b->mmap[i].base + b->mmap[i].len;
+	}
+	row("memory", "%s of RAM up to %lxh; %s free for VMs", str_size(total, sizeof(total), bytes), top,
+	    str_size(free_, sizeof(free_), frames_count(FRAME_FREE) * PAGE_SIZE));
+	bytes = 0;
+	for (unsigned i = 0; i < b->module_count; i++)
+		bytes += b->module[i].end - b->module[i].start;
+	row("modules", "%u, %s", b->module_count, str_size(modules, sizeof(modules), bytes));
+}
+
+void report_machine(void)
+{
+	const struct cpu_features *c = &boot_cpu_features;
+	const struct feature *f;
+	unsigned count;
+
+	log_printf("\nThis machine:\n");
+	row("CPU", "%s \"%s\", family %u model %u stepping %u, %u address bits", c->vendor, c->brand,
+	    c->family, c->model, c->stepping, c->phys_bits);
+	row("CPUs", "%u of %u running", cpus_online(),
+	    machine.acpi.cpu_count ? machine.acpi.cpu_count : 1);
+	if (c->hypervisor)
+		row("under", "a hypervisor that calls itself \"%s\"", c->hypervisor_vendor);
+	memory_rows();
+	row("firmware", "%s, loaded by %s", machine.boot.efi ? "UEFI" : "BIOS", machine.boot.loader);
+	tables_row();
+	row("interrupts", "local APIC in %s mode, %u IOAPIC%s", lapic_is_x2apic() ? "x2APIC" : "xAPIC",
+	    machine.acpi.ioapic_count, machine.acpi.ioapic_count == 1 ? "" : "s");
+	row("time", "TSC at %lu.%03lu MHz by %s; timers by %s", time_tsc_khz() / 1000,
+	    time_tsc_khz() % 1000, time_source(),
+	    time_tsc_deadline() ? "TSC deadline" : "one-shot APIC timer");
+	row("serial", "%s", console_serial_name());
+	row("screen", "%s", console_screen_name());
+	if (machine.acpi.dmar)
+		row("IOMMU", "%u unit%s, %s, %u address bits (not used)", machine.acpi.dmar_unit_count,
+		    machine.acpi.dmar_unit_count == 1 ? "" : "s",
+		    machine.acpi.dmar_intr_remap ? "interrupt remapping" : "no interrupt remapping",
+		    machine.acpi.dmar_haw);
+
+	f = cpufeat_table(c);
+	present_row("CPU has", f, CPUF_COUNT);
+	absent_rows(f, CPUF_COUNT);
+	f = machine.backend->features(&count);
+	present_row("VMX has", f, count);
+	absent_rows(f, count);
+}
+
+void report_verdict(void)
+{
+	const struct verdict *v = &machine.verdict;
+
+	if (!v->count) {
+		log_printf("\nThis machine can run virtual machines (%s).\n\n", machine.backend->name);
+		return;
+	}
+	log_printf("\nThis machine CANNOT run virtual machines:\n");
+	for (unsigned i = 0; i < v->count; i++) {
+		log_printf("  %u. %s\n", i + 1, v->item[i].fact);
+		log_printf("     seen: %s\n", v->item[i].saw);
+		log_printf("     do:   %s\n", v->item[i].todo);
+	}
+	log_printf("\n");
+}
+
+void report_cpus(void)
+{
+	static const char *const states[] = {"absent", "starting", "online", "failed"};
+
+	log_printf("  CPU  APIC ID  state     timer irqs       kicks      serial        NMIs\n");
+	for_each_cpu (cpu)
+		log_printf("  %3u  %7u  %-8s %11lu %11lu %11lu %11lu\n", cpu->index, cpu->apic_id,
+			   states[atomic_load(&cpu->state) & 3], cpu->interrupts[0xf0],
+			   cpu->interrupts[0xf1], cpu->interrupts[0x30], cpu->interrupts[2]);
+}
+
+void report_frames(void)
+{
+	static const struct {
+		const char *name;
+		frame_owner_t owner;
+	} owners[] = {{"free", FRAME_FREE},	{"firmware", FRAME_NONE}, {"image", FRAME_IMAGE},
+		      {"modules", FRAME_MODULE}, {"frame table", FRAME_TABLE}, {"hypervisor", FRAME_HV}};
+	char size[16];
+
+	for (size_t i = 0; i < array_count(owners); i++)
+		log_printf("  %-12s %10lu frames  %s\n", owners[i].name, frames_count(owners[i].owner),
+			   str_size(size, sizeof(size), frames_count(owners[i].owner) * PAGE_SIZE));
+	log_printf("  %-12s %10lu frames  %s\n", "total", frames_total(),
+		   str_size(size, sizeof(size), frames_total() * PAGE_SIZE));
+}

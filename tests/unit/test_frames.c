@@ -1,0 +1,718 @@
+/*
+ * The frame allocator.
+ * needs: mm/frames.c mm/frames_region.c mm/hostmap.c tests/fake/panic.c tests/fake/spinlock.c
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+#include <crvm/frames.h>
+#include <crvm/status.h>
+#include "panic.h"
+#include "ram.h"
+#include "spinlock.h"
+
+#define MIB	 (1ul << 20)
+#define GIB	 (1ul << 30)
+#define PAGES(n) ((n)*PAGE_SIZE)
+#define OWNER	 ((frame_owner_t)FRAME_VM0)
+
+static int setup(void **state)
+{
+	(void)state;
+	fake_ram_reset();
+	frames_init();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	frames_audit();
+	assert_int_equal(fake_spin_held(), 0);
+	return 0;
+}
+
+static void expect_free_panic(uint64_t base, unsigned order)
+{
+	expect_panic(frames_free(hpa(base), order), "check failed");
+	fake_spin_reset();
+	frames_audit();
+}
+
+/* Takes every frame that is left, and returns how many those were. */
+static uint64_t drain(frame_owner_t owner)
+{
+	uint64_t count = 0;
+	hpa_t base;
+
+	while (frames_alloc(0, owner, &base) == OK)
+		count++;
+	return count;
+}
+
+static void test_nothing_added_means_nothing_there(void **state)
+{
+	hpa_t base;
+
+	(void)state;
+	assert_int_equal(frames_total(), 0);
+	assert_int_equal(frames_count(FRAME_FREE), 0);
+	assert_int_equal(frames_alloc(0, OWNER, &base), E_NOMEM);
+	assert_int_equal(frames_owner(hpa(0)), FRAME_NONE);
+	assert_int_equal(frames_owner(hpa(UINT64_MAX)), FRAME_NONE);
+}
+
+static void test_added_ram_is_rounded_inward(void **state)
+{
+	(void)state;
+	assert_int_equal(frames_add(MIB + 1, 16 * PAGE_SIZE), OK);
+	assert_int_equal(frames_total(), 15);
+	assert_int_equal(frames_owner(hpa(MIB)), FRAME_NONE);
+	assert_int_equal(frames_owner(hpa(MIB + PAGES(1))), FRAME_TABLE);
+	assert_int_equal(frames_owner(hpa(MIB + PAGES(1) + 4095)), FRAME_TABLE);
+	assert_int_equal(frames_owner(hpa(MIB + PAGES(2))), FRAME_FREE);
+	assert_int_equal(frames_owner(hpa(MIB + PAGES(15))), FRAME_FREE);
+	assert_int_equal(frames_owner(hpa(MIB + PAGES(16))), FRAME_NONE);
+	assert_int_equal(frames_count(FRAME_TABLE), 1);
+	assert_int_equal(frames_count(FRAME_FREE), 14);
+}
+
+static void test_ranges_without_a_whole_frame_add_nothing(void **state)
+{
+	(void)state;
+	assert_int_equal(frames_add(MIB, 0), OK);
+	assert_int_equal(frames_add(UINT64_MAX, 0), OK);
+	assert_int_equal(frames_add(MIB, 4095), OK);
+	assert_int_equal(frames_add(MIB + 1, 4095), OK);
+	assert_int_equal(frames_add(MIB + 1, 8190), OK);
+	assert_int_equal(frames_total(), 0);
+	assert_int_equal(frames_add(MIB + 1, 8191), OK);
+	assert_int_equal(frames_total(), 1);
+}
+
+static void test_ranges_at_the_end_of_addresses(void **state)
+{
+	(void)state;
+	assert_int_equal(frames_add(1, UINT64_MAX), E_INVAL);
+	assert_int_equal(frames_add(UINT64_MAX, 2), E_INVAL);
+	assert_int_equal(frames_add(UINT64_MAX, UINT64_MAX), E_INVAL);
+	/* Beyond the direct map nothing can be reached, so nothing is added. */
+	assert_int_equal(frames_add(UINT64_MAX - 4095, 4096), OK);
+	assert_int_equal(frames_add(DIRECT_MAP_SIZE, UINT64_MAX - DIRECT_MAP_SIZE + 1), OK);
+	assert_int_equal(frames_total(), 0);
+	assert_int_equal(frames_reserve(1, UINT64_MAX, FRAME_NONE), E_INVAL);
+	assert_int_equal(frames_reserve(UINT64_MAX, 2, FRAME_NONE), E_INVAL);
+	assert_int_equal(frames_reserve(UINT64_MAX, 1, FRAME_NONE), OK);
+	assert_int_equal(frames_reserve(PAGE_SIZE, UINT64_MAX - PAGE_SIZE + 1, FRAME_IMAGE), OK);
+	/* All is reserved now: no place for a table, whatever the range. */
+	assert_int_equal(frames_add(0, UINT64_MAX), E_NOMEM);
+	assert_int_equal(frames_add(MIB, GIB), E_NOMEM);
+	assert_int_equal(frames_total(), 0);
+}
+
+static void test_the_first_page_is_never_given(void **state)
+{
+	hpa_t base;
+
+	(void)state;
+	assert_int_equal(frames_add(0, MIB), OK);
+	assert_int_equal(frames_owner(hpa(0)), FRAME_NONE);
+	assert_int_equal(frames_count(FRAME_NONE), 1);
+	frames_release(0, MIB, FRAME_NONE);
+	assert_int_equal(frames_count(FRAME_NONE), 1);
+	while (frames_alloc(0, OWNER, &base) == OK)
+		assert_true(base.v != 0);
+	assert_int_equal(frames_count(OWNER) + 2, frames_total());
+}
+
+static void test_reserved_ranges_are_never_given(void **state)
+{
+	uint64_t free_count;
+
+	(void)state;
+	assert_int_equal(frames_reserve(MIB + 1, 1, FRAME_IMAGE), OK);
+	assert_int_equal(frames_reserve(2 * MIB - 1, 2, FRAME_MODULE), OK);
+	assert_int_equal(frames_reserve(3 * MIB, 0, FRAME_MODULE), OK);
+	assert_int_equal(frames_reserve(4 * MIB - PAGE_SIZE, GIB, FRAME_MODULE), OK);
+	assert_int_equal(frames_add(MIB, 3 * MIB), OK);
+	assert_int_equal(frames_total(), 768);
+	assert_int_equal(frames_count(FRAME_IMAGE), 1);
+	assert_int_equal(frames_count(FRAME_MODULE), 3);
+	assert_int_equal(frames_count(FRAME_TABLE), 3);
+	free_count = frames_count(FRAME_FREE);
+	assert_int_equal(free_count, 768 - 7);
+	assert_int_equal(drain(OWNER), free_count);
+	assert_int_equal(frames_owner(hpa(MIB)), FRAME_IMAGE);
+	assert_int_equal(frames_owner(hpa(MIB + PAGE_SIZE)), FRAME_TABLE);
+	assert_int_equal(frames_owner(hpa(2 * MIB - PAGE_SIZE)), FRAME_MODULE);
+	assert_int_equal(frames_owner(hpa(2 * MIB)), FRAME_MODULE);
+	assert_int_equal(frames_owner(hpa(3 * MIB)), OWNER);
+	assert_int_equal(frames_owner(hpa(4 * MIB - 1)), FRAME_MODULE);
+	assert_int_equal(frames_owner(hpa(4 * MIB)), FRAME_NONE);
+}
+
+static void test_reservations_that_cannot_be(void **state)
+{
+	(void)state;
+	assert_int_equal(frames_reserve(MIB, 1, FRAME_FREE), E_INVAL);
+	assert_int_equal(frames_reserve(MIB, 1, FRAME_OWNER_MAX), E_INVAL);
+	assert_int_equal(frames_add(MIB, MIB), OK);
+	assert_int_equal(frames_reserve(2 * MIB - 1, 1, FRAME_MODULE), E_BUSY);
+	assert_int_equal(frames_reserve(0, UINT64_MAX, FRAME_MODULE), E_BUSY);
+	assert_int_equal(frames_reserve(2 * MIB, 1, FRAME_MODULE), OK);
+	assert_int_equal(frames_count(FRAME_MODULE), 0);
+}
+
+static void test_of_overlapping_reservations_the_first_wins(void **state)
+{
+	static const struct {
+		unsigned first, end; /* pages */
+		frame_owner_t owner;
+	} range[] = {
+		{10, 20, 5},  {30, 40, 6},  {10, 20, 7},    {12, 15, 8},   {5, 11, 9},
+		{19, 31, 10}, {0, 100, 11}, {200, 201, 12}, {99, 300, 13},
+	};
+	frame_owner_t expected[512] = {FRAME_NONE};
+
+	(void)state;
+	for (unsigned i = 0; i < array_count(range); i++) {
+		assert_int_equal(frames_reserve(PAGES(range[i].first),
+						PAGES(range[i].end - range[i].first),
+						range[i].owner),
+				 OK);
+		for (unsigned p = range[i].first; p < range[i].end; p++)
+			if (expected[p] == FRAME_FREE)
+				expected[p] = range[i].owner;
+	}
+	expected[300] = expected[301] = FRAME_TABLE;
+	assert_int_equal(frames_add(0, PAGES(512)), OK);
+	for (unsigned p = 0; p < 512; p++)
+		assert_int_equal(frames_owner(hpa(PAGES(p))), expected[p]);
+}
+
+static void test_at_most_256_reservations(void **state)
+{
+	(void)state;
+	/* The worst case for pieces: a comb, then a range over all of it. */
+	for (unsigned i = 0; i < 255; i++)
+		assert_int_equal(frames_reserve(PAGES(2 + 2 * i), PAGE_SIZE, FRAME_MODULE), OK);
+	assert_int_equal(frames_reserve(0, PAGES(512), FRAME_IMAGE), OK);
+	assert_int_equal(frames_reserve(GIB, 1, FRAME_IMAGE), E_NOMEM);
+	assert_int_equal(frames_reserve(MIB, 1, FRAME_IMAGE), E_NOMEM);
+	assert_int_equal(frames_add(0, 4 * MIB), OK);
+	assert_int_equal(frames_count(FRAME_MODULE), 255);
+	assert_int_equal(frames_count(FRAME_IMAGE), 512 - 255 - 1);
+}
+
+static void test_ram_added_twice_counts_once(void **state)
+{
+	(void)state;
+	assert_int_equal(frames_add(8 * MIB, MIB), OK);
+	assert_int_equal(frames_add(8 * MIB, MIB), OK);
+	assert_int_equal(frames_add(8 * MIB + PAGES(3), PAGES(7)), OK);
+	assert_int_equal(frames_total(), 256);
+	/* Unsorted, and overlapping at either end. */
+	assert_int_equal(frames_add(2 * MIB, MIB), OK);
+	assert_int_equal(frames_add(2 * MIB + PAGES(128), MIB), OK);
+	assert_int_equal(frames_add(MIB + PAGES(128), MIB), OK);
+	assert_int_equal(frames_total(), 256 + 512);
+	frames_audit();
+	/* All around: three gaps. */
+	assert_int_equal(frames_add(MIB, 10 * MIB), OK);
+	assert_int_equal(frames_total(), 10 * 256);
+	for (uint64_t a = MIB; a < 11 * MIB; a += PAGE_SIZE)
+		assert_true(frames_owner(hpa(a)) == FRAME_FREE ||
+			    frames_owner(hpa(a)) == FRAME_TABLE);
+	assert_int_equal(frames_count(FRAME_FREE) + frames_count(FRAME_TABLE), frames_total());
+}
+
+static void test_ram_that_cannot_hold_its_table_is_refused(void **state)
+{
+	(void)state;
+	/* 512 frames need a table of two; leave single frames only. */
+	for (unsigned i = 0; i < 256; i++)
+		assert_int_equal(frames_reserve(4 * MIB + PAGES(2 * i), PAGE_SIZE, FRAME_MODULE),
+				 OK);
+	assert_int_equal(frames_add(4 * MIB, 2 * MIB), E_NOMEM);
+	assert_int_equal(frames_total(), 0);
+	assert_int_equal(frames_count(FRAME_MODULE), 0);
+	assert_int_equal(frames_owner(hpa(4 * MIB)), FRAME_NONE);
+	/* One frame more behind them makes a place of two. */
+	assert_int_equal(frames_add(4 * MIB, 2 * MIB + PAGE_SIZE), OK);
+	assert_int_equal(frames_owner(hpa(6 * MIB)), FRAME_TABLE);
+	assert_int_equal(frames_count(FRAME_TABLE), 3 - 1);
+}
+
+static void test_a_failed_add_adds_no_part(void **state)
+{
+	(void)state;
+	assert_int_equal(frames_reserve(3 * MIB, MIB, FRAME_MODULE), OK);
+	assert_int_equal(frames_add(2 * MIB, MIB), OK);
+	/* The piece below could be added, the one above is all reserved. */
+	assert_int_equal(frames_add(MIB, 3 * MIB), E_NOMEM);
+	assert_int_equal(frames_total(), 256);
+	assert_int_equal(frames_owner(hpa(MIB)), FRAME_NONE);
+	assert_int_equal(frames_count(FRAME_TABLE), 1);
+	assert_int_equal(frames_add(MIB, 3 * MIB + PAGES(1)), OK);
+	assert_int_equal(frames_total(), 256 * 3 + 1);
+}
+
+static void test_at_most_64_regions(void **state)
+{
+	(void)state;
+	for (uint64_t i = 0; i < 62; i++)
+		assert_int_equal(frames_add((63 - i) * 16 * MIB, 4 * MIB), OK);
+	/* Two more pieces are allowed, three are not. */
+	assert_int_equal(frames_add(16 * MIB, 16 * 3 * MIB - 1), E_NOMEM);
+	assert_int_equal(frames_total(), 62 * 1024);
+	assert_int_equal(frames_add(MIB, MIB), OK);
+	assert_int_equal(frames_add(3 * MIB, MIB), OK);
+	assert_int_equal(frames_add(5 * MIB, MIB), E_NOMEM);
+	assert_int_equal(frames_add(MIB, 4 * MIB), E_NOMEM);
+	assert_int_equal(frames_add(MIB, MIB), OK);
+	assert_int_equal(frames_total(), 62 * 1024 + 512);
+	assert_int_equal(drain(OWNER) + frames_count(FRAME_TABLE), frames_total());
+}
+
+static void test_a_region_at_high_addresses(void **state)
+{
+	hpa_t base;
+
+	(void)state;
+	assert_int_equal(frames_add(63 * GIB, GIB), OK);
+	assert_int_equal(frames_add(PAGE_SIZE, 2 * MIB), OK);
+	assert_int_equal(frames_alloc(17, OWNER, &base), OK);
+	assert_int_equal(base.v, 63 * GIB + 512 * MIB);
+	assert_int_equal(frames_owner(hpa(64 * GIB - 1)), OWNER);
+	frames_free(base, 17);
+}
+
+static void test_blocks_of_each_order_are_aligned_and_owned(void **state)
+{
+	hpa_t base[FRAME_ORDER_MAX + 1];
+	uint64_t free_count;
+
+	(void)state;
+	/* Starts at an odd place: alignment is by physical address, not by place in the region. */
+	assert_int_equal(frames_add(GIB - PAGES(5), 2 * GIB + PAGES(17)), OK);
+	free_count = frames_count(FRAME_FREE);
+	for (unsigned order = FRAME_ORDER_MAX + 1; order-- > 0;) {
+		uint64_t len = PAGE_SIZE << order;
+
+		assert_int_equal(frames_alloc(order, (frame_owner_t)(OWNER + order), &base[order]),
+				 OK);
+		assert_int_equal(base[order].v % len, 0);
+		assert_int_equal(frames_count((frame_owner_t)(OWNER + order)), 1ul << order);
+		frames_audit();
+	}
+	for (unsigned order = 0; order <= FRAME_ORDER_MAX; order++)
+		for (uint64_t o = 0; o < PAGE_SIZE << order; o += PAGE_SIZE)
+			if (frames_owner(hpa(base[order].v + o)) != OWNER + order)
+				fail_msg("order %u, offset %lx", order, o);
+	assert_int_equal(frames_count(FRAME_FREE), free_count - (2ul << FRAME_ORDER_MAX) + 1);
+	for (unsigned order = 0; order <= FRAME_ORDER_MAX; order++)
+		frames_free(base[order], order);
+	assert_int_equal(frames_count(FRAME_FREE), free_count);
+	assert_int_equal(frames_owner(base[3]), FRAME_FREE);
+}
+
+static void test_orders_too_large_are_refused(void **state)
+{
+	hpa_t base;
+
+	(void)state;
+	assert_int_equal(frames_add(GIB, 4 * GIB), OK);
+	assert_int_equal(frames_alloc(FRAME_ORDER_MAX + 1, OWNER, &base), E_NOMEM);
+	assert_int_equal(frames_alloc(64, OWNER, &base), E_NOMEM);
+	assert_int_equal(frames_alloc(~0u, OWNER, &base), E_NOMEM);
+	assert_int_equal(frames_alloc(FRAME_ORDER_MAX, OWNER, &base), OK);
+}
+
+static void test_owners_out_of_range_panic(void **state)
+{
+	hpa_t base;
+
+	(void)state;
+	assert_int_equal(frames_add(MIB, MIB), OK);
+	expect_panic((void)!frames_alloc(0, FRAME_FREE, &base), "owner");
+	expect_panic((void)!frames_alloc(0, FRAME_OWNER_MAX, &base), "owner");
+	expect_panic((void)frames_count(FRAME_OWNER_MAX), "owner");
+	expect_panic(frames_release(MIB, MIB, FRAME_TABLE), "owner");
+	expect_panic(frames_release(MIB, MIB, FRAME_FREE), "owner");
+	expect_panic(frames_release(MIB, UINT64_MAX, FRAME_MODULE), "base");
+	assert_int_equal(fake_spin_held(), 0);
+	assert_int_equal(frames_alloc(0, FRAME_OWNER_MAX - 1, &base), OK);
+	assert_int_equal(frames_owner(base), FRAME_OWNER_MAX - 1);
+}
+
+static void test_small_requests_leave_large_blocks_alone(void **state)
+{
+	hpa_t big, base, first;
+
+	(void)state;
+	/* A block of 2^18, one of 2^10, and the table with some small ones before it. */
+	assert_int_equal(frames_add(GIB - 4 * MIB, 4 * MIB), OK);
+	assert_int_equal(frames_add(2 * GIB - 8 * MIB, GIB + 8 * MIB), OK);
+	for (unsigned i = 0; i < 1023; i++) {
+		assert_int_equal(frames_alloc(0, OWNER, &base), OK);
+		if (i == 0)
+			first = base;
+	}
+	assert_int_equal(frames_alloc(FRAME_ORDER_MAX, OWNER, &big), OK);
+	assert_int_equal(big.v, 2 * GIB);
+	frames_free(big, FRAME_ORDER_MAX);
+	/* A hole of one frame is what the next single frame fills. */
+	frames_free(first, 0);
+	assert_int_equal(frames_alloc(0, OWNER, &base), OK);
+	assert_int_equal(base.v, first.v);
+}
+
+static void test_freed_buddies_merge_back(void **state)
+{
+	hpa_t base[1024], big;
+
+	(void)state;
+	assert_int_equal(frames_add(4 * MIB - PAGES(5), 4 * MIB + PAGES(5)), OK);
+	for (unsigned round = 0; round < 2; round++) {
+		assert_int_equal(frames_alloc(10, OWNER, &big), OK);
+		assert_int_equal(big.v, 4 * MIB);
+		frames_free(big, 10);
+		for (unsigned i = 0; i < 1024; i++)
+			assert_int_equal(frames_alloc(0, OWNER, &base[i]), OK);
+		assert_int_equal(frames_alloc(10, OWNER, &big), E_NOMEM);
+		for (unsigned i = 0; i < 1024; i++)
+			frames_free(base[(i * 389) % 1024], 0);
+		frames_audit();
+	}
+}
+
+static void test_blocks_never_span_regions(void **state)
+{
+	hpa_t base;
+
+	(void)state;
+	/* Two regions that touch in the middle of an aligned 2 MiB. */
+	assert_int_equal(frames_add(2 * MIB, MIB), OK);
+	assert_int_equal(frames_add(3 * MIB, MIB), OK);
+	assert_int_equal(frames_alloc(8, OWNER, &base), E_NOMEM);
+	assert_int_equal(frames_alloc(7, OWNER, &base), OK);
+	frames_free(base, 7);
+	frames_audit();
+}
+
+static void test_alloc_below_a_limit(void **state)
+{
+	hpa_t base;
+
+	(void)state;
+	assert_int_equal(frames_add(MIB, MIB), OK);
+	assert_int_equal(frames_add(8 * GIB, 16 * MIB), OK);
+	assert_int_equal(frames_alloc_below(0, OWNER, 0, &base), E_NOMEM);
+	assert_int_equal(frames_alloc_below(0, OWNER, MIB + PAGES(2) - 1, &base), E_NOMEM);
+	assert_int_equal(frames_alloc_below(0, OWNER, MIB + PAGES(2), &base), OK);
+	assert_int_equal(base.v, MIB + PAGES(1));
+	assert_int_equal(frames_alloc_below(8, OWNER, 4 * GIB, &base), E_NOMEM);
+	assert_int_equal(frames_alloc_below(7, OWNER, 4 * GIB, &base), OK);
+	assert_int_equal(base.v, MIB + MIB / 2);
+	/* The lower part of a larger block will do, though its end is above the limit. */
+	assert_int_equal(frames_alloc_below(3, OWNER, 8 * GIB + 8 * MIB + PAGES(8), &base), OK);
+	for (unsigned i = 0; frames_alloc_below(0, OWNER, 4 * GIB, &base) == OK; i++) {
+		assert_true(i < 256);
+		assert_true(base.v < 2 * MIB);
+	}
+	assert_int_equal(frames_alloc_below(0, OWNER, UINT64_MAX, &base), OK);
+	assert_true(base.v >= 8 * GIB);
+}
+
+static void test_free_of_anything_but_an_allocated_block_panics(void **state)
+{
+	hpa_t base;
+
+	(void)state;
+	assert_int_equal(frames_reserve(4 * MIB, PAGE_SIZE, FRAME_MODULE), OK);
+	assert_int_equal(frames_add(2 * MIB, 4 * MIB), OK);
+	assert_int_equal(frames_alloc(3, OWNER, &base), OK);
+	expect_free_panic(base.v, 2);
+	expect_free_panic(base.v, 4);
+	expect_free_panic(base.v, FRAME_ORDER_MAX + 1);
+	expect_free_panic(base.v, ~0u);
+	expect_free_panic(base.v + 1, 3);
+	expect_free_panic(base.v + PAGES(1), 0);
+	expect_free_panic(base.v + PAGES(4), 2);
+	expect_free_panic(base.v ^ PAGES(8), 3); /* free */
+	expect_free_panic(4 * MIB, 0);		 /* reserved */
+	expect_free_panic(2 * MIB, 0);		 /* the table */
+	expect_free_panic(16 * MIB, 0);		 /* not RAM */
+	expect_free_panic(6 * MIB, 0);		 /* just past the region */
+	expect_free_panic(UINT64_MAX - 4095, 0);
+	frames_free(base, 3);
+	expect_free_panic(base.v, 3); /* twice */
+	expect_free_panic(base.v, 0);
+}
+
+static void test_release_gives_whole_reserved_frames(void **state)
+{
+	uint64_t free_count;
+	hpa_t base;
+
+	(void)state;
+	assert_int_equal(frames_reserve(4 * MIB, 4 * MIB, FRAME_MODULE), OK);
+	assert_int_equal(frames_reserve(5 * MIB, 4 * MIB, FRAME_IMAGE), OK);
+	assert_int_equal(frames_add(2 * MIB, 4 * MIB), OK);
+	assert_int_equal(frames_add(6 * MIB, 4 * MIB), OK);
+	assert_int_equal(frames_count(FRAME_MODULE), 1024);
+	assert_int_equal(frames_count(FRAME_IMAGE), 256);
+	free_count = frames_count(FRAME_FREE);
+
+	frames_release(4 * MIB, 0, FRAME_MODULE);
+	frames_release(4 * MIB, 4095, FRAME_MODULE);
+	frames_release(4 * MIB, 4 * MIB, FRAME_NONE);
+	frames_release(GIB, UINT64_MAX - GIB + 1, FRAME_MODULE);
+	assert_int_equal(frames_count(FRAME_FREE), free_count);
+
+	frames_release(4 * MIB + 1, PAGES(3), FRAME_MODULE);
+	assert_int_equal(frames_count(FRAME_FREE), free_count + 2);
+	assert_int_equal(frames_owner(hpa(4 * MIB)), FRAME_MODULE);
+	assert_int_equal(frames_owner(hpa(4 * MIB + PAGES(1))), FRAME_FREE);
+	assert_int_equal(frames_owner(hpa(4 * MIB + PAGES(3))), FRAME_MODULE);
+	frames_audit();
+
+	/* More than the module, over both regions: only what is the module's goes, and only once.
+	 */
+	frames_release(0, UINT64_MAX, FRAME_MODULE);
+	frames_release(0, UINT64_MAX, FRAME_MODULE);
+	assert_int_equal(frames_count(FRAME_MODULE), 0);
+	assert_int_equal(frames_count(FRAME_FREE), free_count + 1024);
+	assert_int_equal(frames_count(FRAME_IMAGE), 256);
+	frames_audit();
+	assert_int_equal(frames_alloc(9, OWNER, &base), OK);
+	assert_int_equal(frames_alloc(9, OWNER, &base), OK);
+}
+
+static void test_allocated_frames_are_not_released(void **state)
+{
+	hpa_t base;
+
+	(void)state;
+	assert_int_equal(frames_add(2 * MIB, MIB), OK);
+	assert_int_equal(frames_alloc(4, FRAME_MODULE, &base), OK);
+	frames_release(2 * MIB, MIB, FRAME_MODULE);
+	assert_int_equal(frames_count(FRAME_MODULE), 16);
+	assert_int_equal(frames_owner(base), FRAME_MODULE);
+	frames_free(base, 4);
+}
+
+static void test_memory_of_free_and_given_frames_is_not_touched(void **state)
+{
+	uint8_t *ram;
+	hpa_t base;
+
+	(void)state;
+	assert_int_equal(frames_reserve(2 * MIB, MIB, FRAME_MODULE), OK);
+	ram = phys_to_virt(hpa(2 * MIB));
+	memset(ram, 0x5a, 4 * MIB);
+	assert_int_equal(frames_add(2 * MIB, 4 * MIB), OK);
+	for (uint64_t i = 0; i < 4 * MIB; i++)
+		if (frames_owner(hpa(2 * MIB + (i & ~4095ul))) != FRAME_TABLE && ram[i] != 0x5a)
+			fail_msg("byte %lx was changed", i);
+	assert_int_equal(frames_alloc(5, OWNER, &base), OK);
+	frames_free(base, 5);
+	for (unsigned i = 0; i < PAGES(32); i++)
+		assert_int_equal(((uint8_t *)phys_to_virt(base))[i], 0x5a);
+}
+
+/* Memory that was RAM's before us holds anything: the table must not believe any of it. */
+static void test_old_contents_of_the_table_do_not_matter(void **state)
+{
+	(void)state;
+	memset(phys_to_virt(hpa(2 * MIB)), 0xff, 4 * MIB);
+	assert_int_equal(frames_add(2 * MIB, 4 * MIB), OK);
+	frames_audit();
+	assert_int_equal(frames_count(FRAME_FREE), 1024 - 4);
+	assert_int_equal(drain(OWNER), 1024 - 4);
+}
+
+static void test_audit_finds_any_flipped_bit_of_the_table(void **state)
+{
+	volatile uint8_t *table;
+	hpa_t base;
+
+	(void)state;
+	assert_int_equal(frames_reserve(2 * MIB + PAGES(40), PAGES(3), FRAME_MODULE), OK);
+	assert_int_equal(frames_add(2 * MIB, PAGES(64)), OK);
+	assert_int_equal(frames_owner(hpa(2 * MIB)), FRAME_TABLE);
+	for (unsigned order = 0; order < 4; order++)
+		assert_int_equal(frames_alloc(order, OWNER, &base), OK);
+	frames_audit();
+	table = phys_to_virt(hpa(2 * MIB));
+	for (volatile unsigned bit = 0; bit < 64 * 16 * 8; bit++) {
+		table[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		expect_panic(frames_audit(), "check failed");
+		fake_spin_reset();
+		table[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	}
+}
+
+/* The model: an owner and a block number for each frame of a small machine with holes. */
+#define MODEL_FRAMES 4096u
+#define MODEL_BLOCKS 512u
+
+static struct {
+	frame_owner_t owner[MODEL_FRAMES];
+	struct {
+		hpa_t base;
+		unsigned order;
+		frame_owner_t owner;
+	} block[MODEL_BLOCKS];
+	unsigned block_count;
+	uint64_t free_count;
+} model;
+
+static void model_start(void)
+{
+	assert_int_equal(frames_reserve(MIB, 300 * 1024, FRAME_IMAGE), OK);
+	assert_int_equal(frames_reserve(3 * MIB + 5, MIB, FRAME_MODULE), OK);
+	assert_int_equal(frames_add(0, 640 * 1024 - 1024), OK);
+	assert_int_equal(frames_add(MIB, 8 * MIB - PAGES(3)), OK);
+	assert_int_equal(frames_add(10 * MIB + PAGES(7), 5 * MIB), OK);
+	model.block_count = 0;
+	model.free_count = frames_count(FRAME_FREE);
+	for (unsigned i = 0; i < MODEL_FRAMES; i++)
+		model.owner[i] = frames_owner(hpa(PAGES(i)));
+}
+
+static void model_alloc(unsigned order, frame_owner_t owner, uint64_t limit)
+{
+	hpa_t base;
+	int rc = limit ? frames_alloc_below(order, owner, limit, &base)
+		       : frames_alloc(order, owner, &base);
+
+	if (rc != OK) {
+		assert_int_equal(rc, E_NOMEM);
+		/* There is really no aligned free block of that order below the limit. */
+		for (unsigned p = 0; p + (1u << order) <= MODEL_FRAMES; p += 1u << order) {
+			unsigned n = 0;
+
+			while (n < 1u << order && model.owner[p + n] == FRAME_FREE)
+				n++;
+			if (n == 1u << order)
+				assert_true(limit && PAGES(p + n) > limit);
+		}
+		return;
+	}
+	assert_int_equal(base.v % (PAGE_SIZE << order), 0);
+	if (limit)
+		assert_true(base.v + (PAGE_SIZE << order) <= limit);
+	for (unsigned i = 0; i < 1u << order; i++) {
+		assert_int_equal(model.owner[base.v / PAGE_SIZE + i], FRAME_FREE);
+		model.owner[base.v / PAGE_SIZE + i] = owner;
+	}
+	model.block[model.block_count].base = base;
+	model.block[model.block_count].owner = owner;
+	model.block[model.block_count++].order = order;
+	model.free_count -= 1ul << order;
+}
+
+static void model_free(unsigned i)
+{
+	unsigned order = model.block[i].order;
+
+	frames_free(model.block[i].base, order);
+	for (unsigned p = 0; p < 1u << order; p++)
+		model.owner[model.block[i].base.v / PAGE_SIZE + p] = FRAME_FREE;
+	model.free_count += 1ul << order;
+	model.block[i] = model.block[--model.block_count];
+}
+
+static void model_compare(void)
+{
+	uint64_t count[FRAME_VM0 + 4] = {0};
+
+	for (unsigned i = 0; i < MODEL_FRAMES; i++) {
+		assert_int_equal(frames_owner(hpa(PAGES(i) + i)), model.owner[i]);
+		count[model.owner[i]]++;
+	}
+	for (frame_owner_t o = 0; o < array_count(count); o++)
+		if (o != FRAME_NONE) /* in the model, also what is not RAM */
+			assert_int_equal(frames_count(o), count[o]);
+	assert_int_equal(frames_count(FRAME_FREE), model.free_count);
+	frames_audit();
+}
+
+static void test_random_use_agrees_with_a_model(void **state)
+{
+	uint64_t seed = 0x1234567, free_at_start;
+
+	(void)state;
+	model_start();
+	free_at_start = model.free_count;
+	for (unsigned step = 0; step < 40000; step++) {
+		uint64_t r = fake_random(&seed);
+		bool grow = (step / 1000) % 2 == 0; /* phases: fuller, emptier */
+		bool alloc = (r & 7) < (grow ? 6 : 2);
+		unsigned order = (unsigned)(r >> 8) % 12;
+
+		if (order > 4 && (r >> 16 & 3) != 0)
+			order %= 4;
+		if (alloc && model.block_count < MODEL_BLOCKS)
+			model_alloc(order, (frame_owner_t)(FRAME_VM0 + (r >> 20) % 4),
+				    (r >> 24 & 7) == 0 ? (r >> 32) % (16 * MIB) + 1 : 0);
+		else if (model.block_count > 0)
+			model_free((unsigned)(r >> 32) % model.block_count);
+		if (step % 500 == 0)
+			model_compare();
+		assert_int_equal(fake_spin_held(), 0);
+	}
+	frames_release(3 * MIB, 2 * MIB, FRAME_MODULE);
+	for (unsigned i = 0; i < MODEL_FRAMES; i++)
+		if (model.owner[i] == FRAME_MODULE) {
+			model.owner[i] = FRAME_FREE;
+			model.free_count++;
+		}
+	model_compare();
+	while (model.block_count > 0)
+		model_free(model.block_count - 1);
+	model_compare();
+	assert_int_equal(model.free_count, free_at_start + 257);
+}
+
+#define t(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		t(test_nothing_added_means_nothing_there),
+		t(test_added_ram_is_rounded_inward),
+		t(test_ranges_without_a_whole_frame_add_nothing),
+		t(test_ranges_at_the_end_of_addresses),
+		t(test_the_first_page_is_never_given),
+		t(test_reserved_ranges_are_never_given),
+		t(test_reservations_that_cannot_be),
+		t(test_of_overlapping_reservations_the_first_wins),
+		t(test_at_most_256_reservations),
+		t(test_ram_added_twice_counts_once),
+		t(test_ram_that_cannot_hold_its_table_is_refused),
+		t(test_a_failed_add_adds_no_part),
+		t(test_at_most_64_regions),
+		t(test_a_region_at_high_addresses),
+		t(test_blocks_of_each_order_are_aligned_and_owned),
+		t(test_orders_too_large_are_refused),
+		t(test_owners_out_of_range_panic),
+		t(test_small_requests_leave_large_blocks_alone),
+		t(test_freed_buddies_merge_back),
+		t(test_blocks_never_span_regions),
+		t(test_alloc_below_a_limit),
+		t(test_free_of_anything_but_an_allocated_block_panics),
+		t(test_release_gives_whole_reserved_frames),
+		t(test_allocated_frames_are_not_released),
+		t(test_memory_of_free_and_given_frames_is_not_touched),
+		t(test_old_contents_of_the_table_do_not_matter),
+		t(test_audit_finds_any_flipped_bit_of_the_table),
+		t(test_random_use_agrees_with_a_model),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
