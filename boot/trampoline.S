@@ -74,9 +74,9 @@ trampoline_code64:
 trampoline_params:
 	/* struct trampoline_params in arch/x86_64/smp.c */
 	.quad 0				/* the GDT: null, 32-bit code, data, 64-bit code */
-	.quad 0x00cf9a000000ffff
-	.quad 0x00cf92000000ffff
-	.quad 0x00af9a000000ffff
+	.quad 0x00cf9b000000ffff		/* accessed bits set: the page is read-only */
+	.quad 0x00cf93000000ffff
+	.quad 0x00af9b000000ffff
 tramp_entry:	.quad 0
 tramp_cr3:	.long 0
 tramp_efer:	.long 0

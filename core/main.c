@@ -160,7 +160,6 @@ static void init_interrupts_and_time(void)
 		panic("no local APIC (CPUID.1:EDX[9] = %u): CRVM needs one",
 		      boot_cpu_features.leaf1.edx >> 9 & 1);
 	smp_enumerate(&machine.acpi, machine.options.cpus);
-	lapic_init_cpu(&machine.acpi, 0);
 	ioapic_init(&machine.acpi);
 	if (time_init(&machine.acpi))
 		panic("no clock: neither HPET nor PM timer nor PIT counts, and CPUID.15h is silent");

@@ -212,7 +212,7 @@ uint64_t frames_total(void)
 static bool entry_is(const struct frame *f, frame_owner_t owner, unsigned state, unsigned order)
 {
 	return f->owner == owner && f->state == state && f->order == order && f->next == 0 &&
-	       f->prev == 0 && f->unused0 == 0 && f->unused1 == 0;
+	       f->prev == 0 && f->unused == 0;
 }
 
 /* Checks the block (or reserved frame) at pfn, and returns how many frames it has. */
@@ -224,18 +224,19 @@ static uint64_t audit_block(const struct frame_region *r, uint64_t pfn)
 	uint64_t buddy = pfn ^ FRAMES(order);
 
 	check(owner < FRAME_OWNER_MAX);
-	check(f->state != FRAME_INSIDE && (owner == FRAME_FREE) == (f->state == FRAME_HEAD_FREE));
+	check(f->state == (owner == FRAME_FREE ? FRAME_HEAD_FREE : FRAME_HEAD_USED) ||
+	      (owner != FRAME_FREE && f->state == FRAME_RESERVED && order == 0));
 	check(order <= FRAME_ORDER_MAX && pfn % FRAMES(order) == 0);
 	check(FRAMES(order) <= r->span.end - pfn);
 	for (uint64_t i = 1; i < FRAMES(order); i++)
 		check(entry_is(&f[i], owner, FRAME_INSIDE, 0));
 	frames_pool.audit_owned[owner] += FRAMES(order);
 	if (f->state != FRAME_HEAD_FREE) {
-		check(entry_is(f, owner, f->state, f->state == FRAME_RESERVED ? 0 : order));
+		check(entry_is(f, owner, f->state, order)); /* no links */
 		return FRAMES(order);
 	}
 
-	check(f->unused0 == 0 && f->unused1 == 0);
+	check(f->unused == 0);
 	frames_pool.audit_blocks[order]++;
 	if (order < FRAME_ORDER_MAX && buddy >= r->span.first &&
 	    buddy + FRAMES(order) <= r->span.end) {

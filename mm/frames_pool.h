@@ -24,21 +24,21 @@
 #define ORDER_MASK	 31u
 #define FRAMES(order)	 (1ull << (order))
 
+/* Two bits differ between any two states: no single flipped bit makes one into another. */
 enum frame_state {
-	FRAME_INSIDE, /* not a head: inside a free or an allocated block */
-	FRAME_HEAD_FREE,
-	FRAME_HEAD_USED,
-	FRAME_RESERVED, /* a frame on its own, never allocated */
+	FRAME_INSIDE = 0, /* not a head: inside a free or an allocated block */
+	FRAME_HEAD_FREE = 3,
+	FRAME_HEAD_USED = 5,
+	FRAME_RESERVED = 6, /* a frame on its own, never allocated */
 };
 
 struct frame {
 	uint64_t next : 40; /* free heads: neighbours in the list of their order */
 	uint64_t order : 5; /* heads */
-	uint64_t state : 2;
-	uint64_t unused0 : 1;
+	uint64_t state : 3; /* enum frame_state */
 	uint64_t owner : 16;
 	uint64_t prev : 40;
-	uint64_t unused1 : 24;
+	uint64_t unused : 24;
 };
 _Static_assert(sizeof(struct frame) == 16, "the table takes 1/256 of all RAM");
 _Static_assert(PFN_LIMIT < PFN_NONE, "a link holds any frame number");

@@ -55,9 +55,9 @@ static void caps_set_vendor(struct vmx_caps *c, struct cpuid_regs leaf0)
 	const uint32_t part[3] = {leaf0.ebx, leaf0.edx, leaf0.ecx};
 
 	for (unsigned i = 0; i < 12; i++) {
-		char ch = (char)(part[i / 4] >> 8 * (i % 4) & 0xff);
+		uint32_t ch = part[i / 4] >> 8 * (i % 4) & 0xff;
 
-		c->vendor[i] = ch >= ' ' && ch <= '~' ? ch : '?';
+		c->vendor[i] = (char)(ch >= ' ' && ch <= '~' ? ch : '?');
 	}
 }
 

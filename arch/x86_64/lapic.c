@@ -63,6 +63,16 @@ static void lapic_write(enum lapic_reg reg, uint32_t v)
 		mmio[reg / 4] = v;
 }
 
+/* Off to x2APIC leads through xAPIC mode (SDM, "x2APIC State Transitions"). */
+static void lapic_enable(void)
+{
+	uint64_t base = rdmsr(MSR_APIC_BASE) | APIC_BASE_ENABLE;
+
+	wrmsr(MSR_APIC_BASE, base);
+	if (x2apic)
+		wrmsr(MSR_APIC_BASE, base | APIC_BASE_X2APIC);
+}
+
 int lapic_init(uint64_t mmio_base, bool allow_x2apic)
 {
 	uint64_t base = rdmsr(MSR_APIC_BASE);
@@ -71,15 +81,20 @@ int lapic_init(uint64_t mmio_base, bool allow_x2apic)
 		return E_NODEV;
 	x2apic = cpufeat_has(&boot_cpu_features, CPUF_X2APIC) &&
 		 (allow_x2apic || (base & APIC_BASE_X2APIC));
-	if (x2apic)
+	if (x2apic) {
+		lapic_enable();
 		return OK;
+	}
 	/* The MSR tells the truth; the MADT only repeats it. */
 	base &= (1ul << boot_cpu_features.phys_bits) - 1 - 0xfff;
 	if (mmio_base && mmio_base != base)
 		log_warn("the MADT puts the local APIC at %lx, IA32_APIC_BASE at %lx: the latter is used",
 			 mmio_base, base);
 	mmio = hostvm_map(base, PAGE_SIZE, MAP_W | MAP_UC);
-	return mmio ? OK : E_NODEV;
+	if (!mmio)
+		return E_NODEV;
+	lapic_enable();
+	return OK;
 }
 
 bool lapic_is_x2apic(void)
@@ -97,13 +112,9 @@ void lapic_init_cpu(const struct acpi_info *acpi, uint32_t uid)
 	static const enum lapic_reg lvt[] = {LAPIC_LVT_TIMER, LAPIC_LVT_THERMAL, LAPIC_LVT_PMI,
 					     LAPIC_LVT_LINT0, LAPIC_LVT_LINT1, LAPIC_LVT_CMCI};
 	static const uint8_t lvt_count_min[] = {0, 5, 4, 0, 0, 6}; /* version register, max LVT entry */
-	uint64_t base = rdmsr(MSR_APIC_BASE) | APIC_BASE_ENABLE;
 	uint32_t max_lvt;
 
-	wrmsr(MSR_APIC_BASE, base);
-	if (x2apic)
-		wrmsr(MSR_APIC_BASE, base | APIC_BASE_X2APIC);
-
+	lapic_enable();
 	max_lvt = lapic_read((enum lapic_reg)0x30) >> 16 & 0xff;
 	for (size_t i = 0; i < array_count(lvt); i++)
 		if (max_lvt >= lvt_count_min[i])

@@ -81,6 +81,7 @@ void smp_enumerate(const struct acpi_info *acpi, unsigned limit)
 		acpi_uid[cpu_count] = acpi->cpu[i].uid;
 		cpu_count++;
 	}
+	lapic_init_cpu(acpi, acpi_uid[0]);
 	if (left_out)
 		log_info("%u more CPUs are left out (%s)", left_out,
 			 limit ? "cpus= on the command line" : "CRVM uses at most 64");

@@ -7,7 +7,7 @@
 #include <crvm/percpu.h>
 #include <crvm/verdict.h>
 
-/* Fills percpus from the MADT: the boot CPU first, at most `limit` (0: all). */
+/* Fills percpus from the MADT: the boot CPU first, at most `limit` (0: all); sets up the boot CPU's local APIC. */
 void smp_enumerate(const struct acpi_info *acpi, unsigned limit);
 
 /* Stacks with guard pages for the boot CPU, which so far runs on those of the image. False: no memory. */

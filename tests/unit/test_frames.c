@@ -96,14 +96,14 @@ static void test_ranges_without_a_whole_frame_add_nothing(void **state)
 static void test_ranges_at_the_end_of_addresses(void **state)
 {
 	(void)state;
-	assert_int_equal(frames_add(1, UINT64_MAX), E_INVAL);
+	assert_int_equal(frames_add(2, UINT64_MAX), E_INVAL);
 	assert_int_equal(frames_add(UINT64_MAX, 2), E_INVAL);
 	assert_int_equal(frames_add(UINT64_MAX, UINT64_MAX), E_INVAL);
 	/* Beyond the direct map nothing can be reached, so nothing is added. */
 	assert_int_equal(frames_add(UINT64_MAX - 4095, 4096), OK);
 	assert_int_equal(frames_add(DIRECT_MAP_SIZE, UINT64_MAX - DIRECT_MAP_SIZE + 1), OK);
 	assert_int_equal(frames_total(), 0);
-	assert_int_equal(frames_reserve(1, UINT64_MAX, FRAME_NONE), E_INVAL);
+	assert_int_equal(frames_reserve(2, UINT64_MAX, FRAME_NONE), E_INVAL);
 	assert_int_equal(frames_reserve(UINT64_MAX, 2, FRAME_NONE), E_INVAL);
 	assert_int_equal(frames_reserve(UINT64_MAX, 1, FRAME_NONE), OK);
 	assert_int_equal(frames_reserve(PAGE_SIZE, UINT64_MAX - PAGE_SIZE + 1, FRAME_IMAGE), OK);
@@ -240,10 +240,12 @@ static void test_ram_that_cannot_hold_its_table_is_refused(void **state)
 	assert_int_equal(frames_total(), 0);
 	assert_int_equal(frames_count(FRAME_MODULE), 0);
 	assert_int_equal(frames_owner(hpa(4 * MIB)), FRAME_NONE);
-	/* One frame more behind them makes a place of two. */
-	assert_int_equal(frames_add(4 * MIB, 2 * MIB + PAGE_SIZE), OK);
-	assert_int_equal(frames_owner(hpa(6 * MIB)), FRAME_TABLE);
-	assert_int_equal(frames_count(FRAME_TABLE), 3 - 1);
+	/* Two frames more, behind the last single one, make a place for a table of three. */
+	assert_int_equal(frames_add(4 * MIB, 2 * MIB + PAGES(1)), E_NOMEM);
+	assert_int_equal(frames_add(4 * MIB, 2 * MIB + PAGES(2)), OK);
+	assert_int_equal(frames_owner(hpa(6 * MIB - PAGES(1))), FRAME_TABLE);
+	assert_int_equal(frames_owner(hpa(6 * MIB + PAGES(1))), FRAME_TABLE);
+	assert_int_equal(frames_count(FRAME_TABLE), 3);
 }
 
 static void test_a_failed_add_adds_no_part(void **state)
@@ -256,8 +258,8 @@ static void test_a_failed_add_adds_no_part(void **state)
 	assert_int_equal(frames_total(), 256);
 	assert_int_equal(frames_owner(hpa(MIB)), FRAME_NONE);
 	assert_int_equal(frames_count(FRAME_TABLE), 1);
-	assert_int_equal(frames_add(MIB, 3 * MIB + PAGES(1)), OK);
-	assert_int_equal(frames_total(), 256 * 3 + 1);
+	assert_int_equal(frames_add(MIB, 3 * MIB + PAGES(3)), OK);
+	assert_int_equal(frames_total(), 256 * 3 + 3);
 }
 
 static void test_at_most_64_regions(void **state)
@@ -297,7 +299,7 @@ static void test_blocks_of_each_order_are_aligned_and_owned(void **state)
 
 	(void)state;
 	/* Starts at an odd place: alignment is by physical address, not by place in the region. */
-	assert_int_equal(frames_add(GIB - PAGES(5), 2 * GIB + PAGES(17)), OK);
+	assert_int_equal(frames_add(GIB - PAGES(5), 3 * GIB + PAGES(17)), OK);
 	free_count = frames_count(FRAME_FREE);
 	for (unsigned order = FRAME_ORDER_MAX + 1; order-- > 0;) {
 		uint64_t len = PAGE_SIZE << order;

@@ -31,8 +31,8 @@ static void all_64_bits_are_kept(void **state)
 
 	(void)state;
 	m.feature_control = 0xfedcba9876543215;
-	m.msr[MSR_VMX_VMFUNC - MSR_FIRST] = 0x8000000100000001;
-	m.msr[MSR_VMX_MISC - MSR_FIRST] = 0xffffffff00000000;
+	m.msr[INDEX(MSR_VMX_VMFUNC)] = 0x8000000100000001;
+	m.msr[INDEX(MSR_VMX_MISC)] = 0xffffffff00000000;
 	c = caps_of(&m);
 	assert_string_equal(c.vendor, "GenuineIntel");
 	assert_int_equal(c.cpuid1_ecx, 0x7ffefbff);
@@ -88,8 +88,8 @@ static void only_existing_msrs_are_read(void **state)
 			bool has = machine_has_msr(&m, msr);
 
 			expected += has;
-			assert_true(c.msr[CAP_VMX_BASIC + msr - MSR_FIRST] ==
-				    (has ? m.msr[msr - MSR_FIRST] : 0));
+			assert_true(c.msr[CAP_VMX_BASIC + INDEX(msr)] ==
+				    (has ? m.msr[INDEX(msr)] : 0));
 		}
 		assert_int_equal(m.reads, expected);
 		vmx_caps_unlock(&c, &ops);
@@ -341,7 +341,7 @@ static void no_ept_hides_what_follows_from_it(void **state)
 
 	(void)state;
 	/* No VPID either, so that IA32_VMX_EPT_VPID_CAP does not exist. */
-	m.msr[MSR_VMX_PROCBASED_CTLS2 - MSR_FIRST] = 0x0000004100000000;
+	m.msr[INDEX(MSR_VMX_PROCBASED_CTLS2)] = 0x0000004100000000;
 	v = verdict_of(&m);
 	assert_item(&v, "No EPT", "= 0x4100000000: bit 33 clear", "Westmere");
 }

@@ -67,9 +67,9 @@ static void feature_bits_are_those_of_the_manual(void **state)
 		assert_int_equal(rows[row].without == NULL, t[i].required);
 		assert_int_equal(rows[row].present, machine_bit(&m, t[i].msr, t[i].bit));
 
-		c.msr[CAP_VMX_BASIC + t[i].msr - MSR_FIRST] ^= 1ull << t[i].bit;
+		c.msr[CAP_VMX_BASIC + INDEX(t[i].msr)] ^= 1ull << t[i].bit;
 		assert_int_equal(vmx_caps_features(&c, changed), n);
-		c.msr[CAP_VMX_BASIC + t[i].msr - MSR_FIRST] ^= 1ull << t[i].bit;
+		c.msr[CAP_VMX_BASIC + INDEX(t[i].msr)] ^= 1ull << t[i].bit;
 		for (unsigned k = 0; k < n; k++)
 			assert_int_equal(changed[k].present != rows[k].present, k == row);
 	}
@@ -122,7 +122,7 @@ static void every_bit_of_every_vmx_msr_is_compared(void **state)
 			machine_flip(&b, msr, bit);
 			v = compare(&a, &b);
 			snprintf(saw, sizeof(saw), "(MSR %Xh) = 0x%lx, boot CPU: 0x%lx", msr,
-				 b.msr[msr - MSR_FIRST], a.msr[msr - MSR_FIRST]);
+				 b.msr[INDEX(msr)], a.msr[INDEX(msr)]);
 			assert_item(&v, "do not offer the same VMX", saw, "firmware");
 			assert_holds(v.item[0].saw, "CPU 3: IA32_VMX_");
 		}
@@ -199,8 +199,8 @@ static void widest_texts_fit(void **state)
 	struct verdict v = {0};
 
 	(void)state;
-	a.msr[MSR_VMX_TRUE_PROCBASED_CTLS - MSR_FIRST] = UINT64_MAX;
-	b.msr[MSR_VMX_TRUE_PROCBASED_CTLS - MSR_FIRST] = UINT64_MAX - 1;
+	a.msr[INDEX(MSR_VMX_TRUE_PROCBASED_CTLS)] = UINT64_MAX;
+	b.msr[INDEX(MSR_VMX_TRUE_PROCBASED_CTLS)] = UINT64_MAX - 1;
 	c = caps_of(&a);
 	d = caps_of(&b);
 	assert_false(vmx_caps_compare(&c, &d, UINT32_MAX, &v));

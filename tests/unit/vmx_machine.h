@@ -1,6 +1,7 @@
 /*
- * An invented CPU for the tests of vmx/caps.c. It fails the test that reads an MSR it does not have.
- * The verdict here is the tests' own, so that a text that lib/verdict.c would have to cut fails.
+ * An invented CPU for the tests of vmx/caps.c. It fails the test that reads an MSR it does not
+ * have. The verdict here is the tests' own, so that a text that lib/verdict.c would have to cut
+ * fails.
  */
 #pragma once
 
@@ -16,9 +17,10 @@
 #include <crvm/status.h>
 #include "../../vmx/caps.h"
 
-#define MSR_FIRST MSR_VMX_BASIC
-#define MSR_LAST  MSR_VMX_VMFUNC
-#define VMX_MSRS  (MSR_LAST - MSR_FIRST + 1)
+#define MSR_FIRST  MSR_VMX_BASIC
+#define MSR_LAST   MSR_VMX_VMFUNC
+#define INDEX(msr) ((msr)-MSR_FIRST)
+#define VMX_MSRS   (INDEX(MSR_LAST) + 1)
 
 /* The invented CPU. */
 struct machine {
@@ -35,38 +37,38 @@ struct machine {
 	uint64_t written;
 };
 
-/* A Skylake server, as such machines report themselves. */
+/* Modelled on a Skylake server, with every secondary control up to bit 23 and TSC scaling. */
 static const struct machine good = {
 	.vendor = "GenuineIntel",
 	.max_leaf = 22,
 	.ecx1 = 0x7ffefbff,
 	.feature_control = 0x5,
-	.msr =
-		{
-			[MSR_VMX_BASIC - MSR_FIRST] = 0x00da040000000004,
-			[MSR_VMX_PINBASED_CTLS - MSR_FIRST] = 0x000000ff00000016,
-			[MSR_VMX_PROCBASED_CTLS - MSR_FIRST] = 0xfff9fffe0401e172,
-			[MSR_VMX_EXIT_CTLS - MSR_FIRST] = 0x01ffffff00036dff,
-			[MSR_VMX_ENTRY_CTLS - MSR_FIRST] = 0x0003ffff000011ff,
-			[MSR_VMX_MISC - MSR_FIRST] = 0x000000007004c1e7,
-			[MSR_VMX_CR0_FIXED0 - MSR_FIRST] = 0x0000000080000021,
-			[MSR_VMX_CR0_FIXED1 - MSR_FIRST] = 0x00000000ffffffff,
-			[MSR_VMX_CR4_FIXED0 - MSR_FIRST] = 0x0000000000002000,
-			[MSR_VMX_CR4_FIXED1 - MSR_FIRST] = 0x00000000003767ff,
-			[MSR_VMX_VMCS_ENUM - MSR_FIRST] = 0x000000000000002e,
-			[MSR_VMX_PROCBASED_CTLS2 - MSR_FIRST] = 0x02ffffff00000000,
-			[MSR_VMX_EPT_VPID_CAP - MSR_FIRST] = 0x00000f0106734141,
-			[MSR_VMX_TRUE_PINBASED_CTLS - MSR_FIRST] = 0x000000ff00000016,
-			[MSR_VMX_TRUE_PROCBASED_CTLS - MSR_FIRST] = 0xfff9fffe04006172,
-			[MSR_VMX_TRUE_EXIT_CTLS - MSR_FIRST] = 0x01ffffff00036dfb,
-			[MSR_VMX_TRUE_ENTRY_CTLS - MSR_FIRST] = 0x0003ffff000011fb,
-			[MSR_VMX_VMFUNC - MSR_FIRST] = 0x0000000000000001,
-		},
+	.msr = /* from MSR_FIRST on */
+	{
+		0x00da040000000004, /* VMX_BASIC */
+		0x000000ff00000016, /* VMX_PINBASED_CTLS */
+		0xfff9fffe0401e172, /* VMX_PROCBASED_CTLS */
+		0x01ffffff00036dff, /* VMX_EXIT_CTLS */
+		0x0003ffff000011ff, /* VMX_ENTRY_CTLS */
+		0x000000007004c1e7, /* VMX_MISC */
+		0x0000000080000021, /* VMX_CR0_FIXED0 */
+		0x00000000ffffffff, /* VMX_CR0_FIXED1 */
+		0x0000000000002000, /* VMX_CR4_FIXED0 */
+		0x00000000003767ff, /* VMX_CR4_FIXED1 */
+		0x000000000000002e, /* VMX_VMCS_ENUM */
+		0x02ffffff00000000, /* VMX_PROCBASED_CTLS2 */
+		0x00000f0106734141, /* VMX_EPT_VPID_CAP */
+		0x000000ff00000016, /* VMX_TRUE_PINBASED_CTLS */
+		0xfff9fffe04006172, /* VMX_TRUE_PROCBASED_CTLS */
+		0x01ffffff00036dfb, /* VMX_TRUE_EXIT_CTLS */
+		0x0003ffff000011fb, /* VMX_TRUE_ENTRY_CTLS */
+		0x0000000000000001, /* VMX_VMFUNC */
+	},
 };
 
 static inline uint64_t *machine_msr(struct machine *m, uint32_t msr)
 {
-	return msr == MSR_FEATURE_CONTROL ? &m->feature_control : &m->msr[msr - MSR_FIRST];
+	return msr == MSR_FEATURE_CONTROL ? &m->feature_control : &m->msr[INDEX(msr)];
 }
 
 static inline void machine_flip(struct machine *m, uint32_t msr, unsigned bit)
@@ -191,7 +193,7 @@ static inline void assert_holds(const char *text, const char *part)
 
 /* Exactly one item, which holds these words. */
 static inline void assert_item(const struct verdict *v, const char *fact, const char *saw,
-			const char *todo)
+			       const char *todo)
 {
 	if (v->count != 1)
 		fail_msg("%u items for \"%s\"; the first is \"%s\", the last \"%s\"", v->count,
