@@ -12,10 +12,6 @@
 #define COM1			0x3f8
 
 	.section .multiboot, "a"
-	/*
-	 * No framebuffer tag: whether the screen is text or graphics is grub.cfg's choice (some BIOS
-	 * displays offer no mode that we could ask for).
-	 */
 	.balign 8
 mb2_header:
 	.long MULTIBOOT2_HEADER_MAGIC
@@ -31,6 +27,14 @@ mb2_header:
 	.short 1, 0
 	.long 12
 	.long 6
+	/*
+	 * A framebuffer of any size is welcome, not required: without this tag GRUB hands over none under
+	 * UEFI. grub.cfg has the last word by gfxpayload, and asks for text under BIOS.
+	 */
+	.balign 8
+	.short 5, 1
+	.long 20
+	.long 0, 0, 0
 	.balign 8
 	.short 0, 0
 	.long 8

@@ -160,9 +160,7 @@ void uart_init(struct uart16550 *u, const struct uart_io *io, uint16_t divisor, 
 	}
 	u->fifo = uart_fifo_enable(io);
 	uart_set(io, UART_MCR, MCR_RUN);
-	/* Old errors, an old byte (there is one without FIFO) and old changes of the modem inputs.
-	 */
-	(void)uart_get(io, UART_LSR);
+	/* An old byte, which a chip without FIFO may hold, and old changes of the modem inputs. */
 	(void)uart_get(io, UART_DATA);
 	(void)uart_get(io, UART_MSR);
 }
@@ -233,8 +231,7 @@ static unsigned uart_rx_drain(struct uart16550 *u, uint8_t lsr)
 	return n;
 }
 
-/* Hands to the chip, whose transmitter said that it is empty, as much as fits; returns how many
- * bytes. */
+/* Gives the chip, whose transmitter said that it is empty, what fits; returns how many bytes. */
 static unsigned uart_tx_fill(struct uart16550 *u)
 {
 	uint8_t buf[UART_FIFO_SIZE];
@@ -381,14 +378,10 @@ bool uart_irq(struct uart16550 *u)
 			break;
 		moved += uart_irq_round(u, iir & IIR_SOURCE, &received);
 	}
-	if (round == UART_ROUND_MAX && moved) {
+	if (round == UART_ROUND_MAX && moved)
 		uart_irq_again(u); /* a fast emulated chip can be busy that long */
-	} else if (round == UART_ROUND_MAX) {
-		/* Always pending, with nothing to do: the chip is stuck. Go on without its
-		 * interrupts. */
-		uart_ier_set(u, 0);
-		u->irq_driven = false;
-	}
+	else if (round == UART_ROUND_MAX)
+		uart_irq_give_up(u); /* always pending, with nothing to do: stuck */
 	spin_unlock_irqrestore(&u->lock, flags);
 	return received > 0;
 }
@@ -407,8 +400,8 @@ static bool uart_panic_wait(const struct uart_io *io, uint64_t spins)
 	return false;
 }
 
-/* A chip that does not take a byte in time takes none of the rest: the machine must get on with its
- * end. */
+/* A chip that does not take a byte in time gets none of the rest: the machine must come to its end.
+ */
 void uart_panic_write(struct uart16550 *u, const void *data, uint32_t n, uint32_t spins)
 {
 	const uint8_t *p = data;

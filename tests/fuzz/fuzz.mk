@@ -13,16 +13,21 @@ $(B)/fuzz/$(1): tests/fuzz/$(1).c $(call unit_needs,tests/fuzz/$(1).c) $(wildcar
 endef
 $(foreach t,$(FUZZ_SRC:tests/fuzz/%.c=%),$(eval $(call fuzz_rule,$(t))))
 
-# Every corpus file once, then new inputs (kept in build/) from a fixed seed for FUZZ_SECONDS.
+# Every corpus file once, then new inputs (kept in build/) from a fixed seed for FUZZ_SECONDS. The whole output
+# is in build/fuzz/X.log; of a failure its end is shown, and the input that did it is build/fuzz/crash-*.
+FUZZ_RUN := -seed=1 -timeout=20 -artifact_prefix=$(B)/fuzz/
+
 .PHONY: test-fuzz fuzz
 test-fuzz: $(FUZZ_BIN) ## run each fuzz target on its corpus and for a few seconds more
-	@set -e; for t in $(FUZZ_BIN); do n=$${t##*/fuzz_}; \
-	  mkdir -p $(B)/fuzz/new/$$n; echo "== $$t"; \
-	  $$t -seed=1 -runs=0 tests/fuzz/corpus/$$n 2>&1 | tail -n 1; \
-	  $$t -seed=1 -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -artifact_prefix=$(B)/fuzz/ \
-	    -print_final_stats=1 $(B)/fuzz/new/$$n tests/fuzz/corpus/$$n > $(B)/fuzz/$$n.log 2>&1 || \
-	    { tail -n 40 $(B)/fuzz/$$n.log; exit 1; }; \
-	  grep -E 'number_of_executed_units' $(B)/fuzz/$$n.log; done
+	@set -e -o pipefail; for t in $(FUZZ_BIN); do n=$${t##*/fuzz_}; log=$(B)/fuzz/$$n.log; \
+	  new=$(B)/fuzz/new/$$n; corpus=tests/fuzz/corpus/$$n; [ -d $$corpus ] || corpus=; \
+	  mkdir -p $$new; echo "== $$t"; \
+	  $$t $(FUZZ_RUN) -runs=0 $$corpus > $$log 2>&1 || { tail -n 40 $$log; exit 1; }; \
+	  tail -n 1 $$log; \
+	  $$t $(FUZZ_RUN) -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -print_final_stats=1 \
+	    $$new $$corpus >> $$log 2>&1 || { tail -n 40 $$log; exit 1; }; \
+	  grep -o 'cov: [0-9]*' $$log | tail -n 1; \
+	  grep 'number_of_executed_units' $$log; done
 
 fuzz: ## run each fuzz target for a long time (FUZZ_SECONDS=600)
 	$(MAKE) test-fuzz FUZZ_SECONDS=$(if $(filter command line,$(origin FUZZ_SECONDS)),$(FUZZ_SECONDS),600)

@@ -19,8 +19,10 @@ struct chip {
 	bool instant;	  /* sends in no time, as emulators do */
 	bool tx_dead;	  /* the transmitter never sends */
 	bool no_loopback; /* some other device that happens to have a register 7 */
-	bool echo;	  /* no chip, and the bus shows what was last on it */
+	bool echo;	  /* no chip, and the bus shows for a moment what was last on it */
 	bool ghost;	  /* a timeout is pending without data, until RBR is read */
+	bool late;	  /* THR becomes empty just before IER is written */
+	unsigned flood;	  /* so many bytes follow each other without a pause */
 	bool stuck;	  /* IIR names stuck_iir for ever */
 	uint8_t stuck_iir;
 
@@ -122,7 +124,7 @@ static void chip_tick(struct chip *c)
 		c->shift = c->tx[0];
 		memmove(c->tx, c->tx + 1, --c->tx_count);
 		if (!c->tx_count)
-			c->thre_pending = true;
+			c->thre_pending = !c->no_kick || (c->ier & 2);
 	}
 	chip_update(c);
 }
@@ -155,6 +157,11 @@ static uint8_t chip_rbr_read(struct chip *c)
 		c->rx_count--;
 		memmove(c->rx, c->rx + 1, c->rx_count);
 		memmove(c->rx_error, c->rx_error + 1, c->rx_count);
+	}
+	while (c->flood && c->rx_count < chip_room(c)) {
+		c->flood--;
+		c->rx_error[c->rx_count] = 0;
+		c->rx[c->rx_count++] = (uint8_t)c->flood;
 	}
 	return v;
 }
@@ -201,6 +208,8 @@ static void chip_thr_write(struct chip *c, uint8_t v)
 
 static void chip_ier_write(struct chip *c, uint8_t v)
 {
+	while (c->late && c->tx_count)
+		chip_tick(c);
 	if (!(v & 2))
 		c->thre_pending = false;
 	else if (!(c->ier & 2) && !c->tx_count && !c->no_kick)
@@ -251,8 +260,12 @@ static uint8_t chip_read(void *ctx, unsigned reg)
 	struct chip *c = ctx;
 
 	c->reads[reg]++;
-	if (c->echo)
-		return c->bus;
+	if (c->echo) {
+		uint8_t v = c->bus;
+
+		c->bus = 0xff;
+		return v;
+	}
 	c->bus = c->kind == CHIP_ABSENT ? 0xff : chip_reg_read(c, reg);
 	chip_update(c);
 	return c->bus;
