@@ -84,7 +84,7 @@ void panic(const char *fmt, ...)
 	va_start(ap, fmt);
 	str_vprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	panic_say(NULL, text, (uint64_t)__builtin_return_address(0),
+	panic_say(NULL, text, (uint64_t)__builtin_return_address(0) - 1,
 		  *(const uint64_t *)__builtin_frame_address(0));
 }
 

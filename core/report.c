@@ -65,6 +65,14 @@ static void absent_rows(const struct feature *f, unsigned count)
 			    f[i].without ? f[i].without : "CRVM cannot do without it");
 }
 
+static bool any_present(const struct feature *f, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (f[i].present)
+			return true;
+	return false;
+}
+
 static void tables_row(void)
 {
 	char text[160] = "";
@@ -134,7 +142,8 @@ void report_machine(void)
 	absent_rows(f, CPUF_COUNT);
 	f = machine.backend->features(&count);
 	present_row("VMX has", f, count);
-	absent_rows(f, count);
+	if (any_present(f, count)) /* else the verdict says why, and the list would say it again */
+		absent_rows(f, count);
 }
 
 void report_verdict(void)

@@ -132,7 +132,7 @@ static int alloc_locked(unsigned order, frame_owner_t owner, uint64_t limit, hpa
 	f[0] = (struct frame){
 		.state = FRAME_HEAD_USED, .order = order & ORDER_MASK, .owner = owner};
 	for (uint64_t i = 1; i < FRAMES(order); i++)
-		f[i] = (struct frame){.owner = owner};
+		f[i].owner = owner; /* all else is zero, as it was in the free block */
 	frames_pool.owned[FRAME_FREE] -= FRAMES(order);
 	frames_pool.owned[owner] += FRAMES(order);
 	*out = hpa(pfn << PAGE_SHIFT);

@@ -38,9 +38,14 @@ struct slot {
 	unsigned level;
 };
 
+static unsigned level_shift(unsigned level)
+{
+	return PAGE_SHIFT + 9 * (level - 1);
+}
+
 static uint64_t level_size(unsigned level)
 {
-	return PAGE_SIZE << (9 * (level - 1));
+	return 1ull << level_shift(level);
 }
 
 /* From va to the end of the page or hole that starts at or before it, at most len. */
@@ -60,7 +65,7 @@ static _Atomic uint64_t *pte_at(hpa_t table, uint64_t va, unsigned level)
 {
 	_Atomic uint64_t *t = phys_to_virt(table);
 
-	return &t[va / level_size(level) % ENTRY_COUNT];
+	return &t[(va >> level_shift(level)) % ENTRY_COUNT];
 }
 
 static struct slot slot_find(const struct hostmap *m, uint64_t va)
@@ -122,9 +127,10 @@ static uint64_t pte_leaf(const struct hostmap *m, uint64_t va, uint64_t pa, unsi
 	return v;
 }
 
+/* Large pages too: their PAT bit, among these, is never set. */
 static uint64_t leaf_addr(const struct slot *s)
 {
-	return s->value & PTE_ADDR & ~(level_size(s->level) - 1);
+	return s->value & PTE_ADDR;
 }
 
 static unsigned leaf_flags(const struct hostmap *m, uint64_t value)
@@ -251,14 +257,15 @@ static int leaf_split(struct hostmap *m, uint64_t va)
 	}
 }
 
-/* Only the ends of a range can lie inside a page. After this, changing the range cannot fail. */
+/*
+ * Only the ends of a range can lie inside a page (an end of 2^64, which is 0 here, never does).
+ * After this, changing the range cannot fail.
+ */
 static int range_split(struct hostmap *m, uint64_t va, uint64_t len)
 {
 	int rc = leaf_split(m, va);
 
-	if (rc == OK && va + len != 0)
-		rc = leaf_split(m, va + len);
-	return rc;
+	return rc == OK ? leaf_split(m, va + len) : rc;
 }
 
 int hostmap_protect(struct hostmap *m, uint64_t va, uint64_t len, unsigned flags)

@@ -417,6 +417,25 @@ static void dsdt_that_is_not_one_is_not_used(void **state)
 	assert_int_equal(info.note_count, 2);
 }
 
+/* Some firmware lists the DSDT also among the tables; either may come first. */
+static void dsdt_that_the_root_lists_too_is_listed_once(void **state)
+{
+	(void)state;
+	for (int first = 0; first < 2; first++) {
+		struct region *dsdt;
+
+		world_begin();
+		dsdt = first ? table_add("DSDT", 1, 48) : NULL;
+		fadt = table_add("FACP", 1, 116)->bytes;
+		dsdt = dsdt ? dsdt : table_add("DSDT", 1, 48);
+		memcpy(dsdt->bytes + 36, "\x08_S5_\x12\x06\x04\x0a\x05\x00\x00", 12);
+		put32(fadt + DSDT, (uint32_t)dsdt->addr);
+		world_parse();
+		assert_true(info.s5);
+		assert_int_equal(info.table_count, 3);
+	}
+}
+
 static void every_changed_byte_is_survived(void **state)
 {
 	struct region *dsdt;
@@ -454,6 +473,7 @@ int main(void)
 		cmocka_unit_test(s5_may_be_the_last_bytes_of_a_large_dsdt),
 		cmocka_unit_test(wide_dsdt_address_wins_and_falls_back),
 		cmocka_unit_test(dsdt_that_is_not_one_is_not_used),
+		cmocka_unit_test(dsdt_that_the_root_lists_too_is_listed_once),
 		cmocka_unit_test(every_changed_byte_is_survived),
 	};
 

@@ -136,8 +136,7 @@ static void test_entries_have_the_right_bits(void **state)
 	new_map(&m, true, true);
 	for (unsigned i = 0; i < array_count(c); i++)
 		for (unsigned level = 1; level <= 3; level++) {
-			uint64_t va = DIRECT_MAP_BASE + (i * 3 + level) * 512 * GIB,
-				 low = va - DIRECT_MAP_BASE;
+			uint64_t low = (i * 3 + level) * 512 * GIB, va = DIRECT_MAP_BASE + low;
 			uint64_t pa = (i + 1) * GIB;
 			uint64_t bits = c[i].bits | P | A | D | (level > 1 ? PS : 0);
 			unsigned l;
@@ -595,8 +594,7 @@ int main(void)
 		t(test_out_of_memory_while_splitting_changes_no_page),
 	};
 
-	/* Where the direct map starts before a test moves it. */
-	if (direct_map_base != DIRECT_MAP_BASE)
+	if (direct_map_base != DIRECT_MAP_BASE) /* before a test moves it */
 		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

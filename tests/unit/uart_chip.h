@@ -290,16 +290,6 @@ static void chip_reset(struct chip *c, enum chip_kind kind)
 	c->lines = 0xb0; /* carrier, set ready, clear to send */
 }
 
-/* Time passes with each look at LSR, as it does for a polling driver. */
-static uint8_t slow_read(void *ctx, unsigned reg)
-{
-	struct chip *c = ctx;
-
-	if (reg == 5 && c->reads[5] % 8 == 7)
-		chip_tick(c);
-	return chip_read(c, reg);
-}
-
 /* All reads of registers so far. */
 static unsigned chip_reads(const struct chip *c)
 {
