@@ -175,6 +175,12 @@ static void addresses_that_are_no_ports_are_left_out(void **state)
 	assert_int_equal(info.acpi_enable, 0);
 	assert_int_equal(info.pm_timer.addr, 0);
 	assert_int_equal(info.note_count, 2);
+	put32(fadt + PM1A_CNT, UINT16_MAX);
+	put32(fadt + SMI_CMD, UINT16_MAX);
+	world_parse();
+	assert_int_equal(info.pm1a_cnt.addr, UINT16_MAX);
+	assert_int_equal(info.smi_cmd, UINT16_MAX);
+	assert_int_equal(info.note_count, 0);
 }
 
 static void pm_timer_width_is_a_flag(void **state)
@@ -354,6 +360,7 @@ static void s5_that_is_broken_is_not_believed(void **state)
 	for (unsigned i = 0; i < array_count(cases); i++) {
 		struct region *dsdt = dsdt_begin(cases[i].aml, cases[i].len);
 
+		dsdt->bytes[35] = 0x08; /* NameOp, but in the header */
 		world_parse();
 		if (info.s5)
 			fail_msg("case %u is believed", i);

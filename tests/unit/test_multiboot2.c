@@ -40,7 +40,7 @@ static void short_header_is_refused(void **state)
 		assert_int_equal(info.mmap_count, 0);
 	}
 	put32(0, 8);
-	assert_int_equal(parse(), E_INVAL);
+	assert_int_equal(parse_at(8, 0), E_INVAL);
 	assert_true(noted("no end tag"));
 	assert_true(noted("no RAM"));
 }
