@@ -161,7 +161,7 @@ static void tag_take_module(struct boot_info *info, const uint8_t *tag, uint32_t
  * A full table gives up its smallest RAM: less memory does no harm, but a forgotten reserved range
  * may lie inside RAM that another entry claims. NULL if the new range is what must go.
  */
-static struct boot_range *mmap_victim(struct boot_info *info, const struct boot_range *new)
+static struct boot_range *mmap_victim(struct boot_info *info, const struct boot_range *extra)
 {
 	struct boot_range *victim = NULL;
 
@@ -171,7 +171,7 @@ static struct boot_range *mmap_victim(struct boot_info *info, const struct boot_
 		if (range->type == BOOT_MEM_RAM && (!victim || range->len < victim->len))
 			victim = range;
 	}
-	if (victim && new->type == BOOT_MEM_RAM &&new->len <= victim->len)
+	if (victim && extra->type == BOOT_MEM_RAM && extra->len <= victim->len)
 		return NULL;
 	return victim;
 }

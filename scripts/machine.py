@@ -341,7 +341,7 @@ sound: driver=dummy
     def screen_text(self):
         """The VGA text screen: 25 lines. Stops the machine."""
         text = self.ask_debugger("xp /4000bx 0xb8000")
-        rows = re.findall(r"^0x[0-9a-f]{12}(?:b8|b9)[0-9a-f]{2}.*?>:((?:\s+0x[0-9a-f]{2})+)", text, re.M)
+        rows = re.findall(r"^0x0*b[89][0-9a-f]{3} .*?>:((?:[ \t]+0x[0-9a-f]{2}\b)+)", text, re.M)
         cells = [int(v, 16) for row in rows for v in row.split()]
         return text_screen(cells[::2])
 

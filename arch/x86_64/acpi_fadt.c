@@ -88,8 +88,8 @@ static void reset_take(struct acpi_walk *walk, const struct acpi_table *table,
 }
 
 /*
- * Reads the PkgLength at *at, moves *at behind it and returns where the package ends; 0 if that is
- * not within `len`.
+ * Reads the PkgLength at *at, moves *at behind it and returns where the package ends (beyond *at);
+ * 0 if that is not within `len`.
  */
 static size_t aml_package_end(const uint8_t *aml, size_t len, size_t *at)
 {
@@ -154,7 +154,7 @@ static bool s5_package_take(struct acpi_info *info, const uint8_t *aml, size_t l
 	if (at >= len || aml[at++] != AML_PACKAGE)
 		return false;
 	end = aml_package_end(aml, len, &at);
-	if (end == 0 || at >= end || aml[at++] < 2)
+	if (end == 0 || aml[at++] < 2)
 		return false;
 	if (!aml_integer(aml, end, &at, &typa) || !aml_integer(aml, end, &at, &typb))
 		return false;

@@ -78,10 +78,10 @@ static void screen_fb_blank(void)
 		memset(fb.mem + y * fb.pitch, 0, (size_t)fb.width * fb.pixel_size);
 }
 
-/* The bits of a colour field of the tag, 0 if it lies outside of the pixel. */
+/* The bits of a colour field of the tag, 0 if it has none or lies outside of the pixel. */
 static uint32_t screen_fb_mask(unsigned pos, unsigned size, unsigned bpp)
 {
-	if (!size || size > bpp || pos > bpp - size)
+	if (size > bpp || pos > bpp - size)
 		return 0;
 	return (uint32_t)(((1ull << size) - 1) << pos);
 }

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from rig import BUILD, LOGS, ROOT, Session, make_iso  # noqa: E402
+from rig import BUILD, LOGS, ROOT, SCALE, RigFailure, Session, make_iso  # noqa: E402
 
 from machine import Spec, kvm_verdict  # noqa: E402  (rig has extended the path)
 
@@ -25,6 +26,19 @@ def pytest_collection_modifyitems(config, items):
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = [item for item in items if case in item.nodeid]
+
+
+@pytest.fixture(autouse=True)
+def limit():
+    """No test runs for more than ten minutes, whatever it waits for."""
+
+    def too_long(_signum, _frame):
+        raise RigFailure("the test took more than ten minutes")
+
+    signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(int(600 * SCALE))
+    yield
+    signal.alarm(0)
 
 
 def case_of(request):

@@ -35,7 +35,7 @@ BUILD = ROOT / os.environ.get("B", "build")
 LOGS = BUILD / "integration"
 READY = r"crvm> "
 # Once one of these lines is there, what is waited for will not come any more.
-FATAL = r"(?m)^.*\bpanic: .*$"
+FATAL = r"PANIC on CPU .*"
 SCALE = float(os.environ.get("CRVM_TIME_SCALE", "1"))
 BOOT_TIMEOUT = 90
 TIMEOUT = 30
@@ -153,6 +153,15 @@ class Session:
         if what != how:
             self.fail(f"the machine ended by {what} {detail}, not by {how}")
 
+    def expect_screen(self, pattern, timeout=BOOT_TIMEOUT):
+        """Waits until the VGA text screen shows the pattern: for machines that say nothing on the line."""
+        __tracebackhide__ = True
+        deadline = time.monotonic() + timeout * SCALE
+        while not re.search(pattern, self.screen_text()):
+            if self.ended or time.monotonic() > deadline:
+                self.fail(f"the screen did not show {pattern!r} within {timeout * SCALE:g} s")
+            self.receive(0.5)
+
     # ---- sending --------------------------------------------------------------------------------
 
     def send(self, text):
@@ -169,7 +178,8 @@ class Session:
         self.type(command)
         self.expect(re.escape(command) + r"\n", timeout)
         at = self.seen
-        return self.text[at : self.expect(r"(?m)^" + READY, timeout).start()]
+        end = self.expect(r"(?m)^" + READY, timeout).start()
+        return self.text[at:end]
 
     def screen_text(self):
         """The VGA text screen as lines."""

@@ -103,7 +103,7 @@ putc:	push	%eax
 hello:	.asciz	"CRVM's toy\r\n"
 open:	.asciz	"<"
 close:	.asciz	">\r\n"
-panic:	.asciz	"panic: asked for it\r\n"
+panic:	.asciz	"\r\nPANIC on CPU 0: asked for it\r\n"
 prompt:	.asciz	"crvm> "
 no_idt:	.word	0
 	.long	0

@@ -238,10 +238,12 @@ static void scan_looks_at_the_first_kib_of_the_ebda(void **state)
 		uint32_t offset;
 		bool found;
 	} cases[] = {
-		{0x9fc0, 0, true},	{0x9fc0, 0x3d0, true}, {0x8000, 0x100, true},
-		{0x9fc0, 0x400, false}, /* the second KiB */
-		{0x0000, 0, false},	{0x003f, 0, false},    {0x9fc1, 0, false},
-		{0xa000, 0, false},	{0xffff, 0, false},
+		{0x9fc0, 0, true},     {0x9fc0, 0x3d0, true},
+		{0x9f01, 0x3d0, true}, {0x8000, 0x100, true},
+		{0x0040, 0x100, true}, {0x9fc0, 0x400, false}, /* the second KiB */
+		{0x0000, 0, false},    {0x003f, 0, false},
+		{0x9fc1, 0, false},    {0xa000, 0, false},
+		{0xffff, 0, false},
 	};
 
 	(void)state;
@@ -254,7 +256,10 @@ static void scan_looks_at_the_first_kib_of_the_ebda(void **state)
 		root = root_add(8);
 		put16(region_add(0x40e, 2)->bytes, cases[i].segment);
 		rsdp_build(rsdp, 2, 0, root->addr);
-		memcpy(region_add((uint64_t)cases[i].segment << 4, 0x800)->bytes + cases[i].offset,
+		memcpy(region_add((uint64_t)cases[i].segment << 4,
+				  cases[i].offset < 0x400 ? 0x400 : 0x800)
+				       ->bytes +
+			       cases[i].offset,
 		       rsdp, 36);
 		assert_int_equal(world_parse_rsdp(NULL, 0), cases[i].found ? 0 : E_NOENT);
 		assert_int_equal(info.hpet_base, cases[i].found ? HPET_A : 0);
@@ -301,6 +306,27 @@ static void scan_goes_on_after_a_bad_rsdp_but_not_for_ever(void **state)
 		memcpy(bios->bytes + 48 * bad_count, good, 36);
 		assert_int_equal(world_parse_rsdp(NULL, 0), bad_count < 7 ? 0 : E_NOENT);
 	}
+}
+
+/* After a bad one the rest of its KiB is looked at, and no byte beyond: there may be no memory. */
+static void scan_stays_in_the_ebda_after_a_bad_rsdp(void **state)
+{
+	struct region *ebda, *root;
+	uint8_t rsdp[36];
+
+	(void)state;
+	world_begin();
+	hpet_add(HPET_A);
+	root = root_add(8);
+	put16(region_add(0x40e, 2)->bytes, 0x9fc0);
+	ebda = region_add(0x9fc00, 0x400);
+	rsdp_build(rsdp, 2, 0, root->addr);
+	memcpy(ebda->bytes + 0x3d0, rsdp, 36);
+	rsdp[8]++;
+	memcpy(ebda->bytes, rsdp, 36);
+	assert_int_equal(world_parse_rsdp(NULL, 0), 0);
+	assert_int_equal(info.hpet_base, HPET_A);
+	assert_true(noted("RSDP at 0x9fc00: bad"));
 }
 
 static void broken_tables_are_noted_and_skipped(void **state)
@@ -421,6 +447,14 @@ static void root_with_too_many_entries_is_cut(void **state)
 	assert_int_equal(world_parse_rsdp(rsdp, 20), 0);
 	assert_int_equal(info.hpet_base, HPET_A);
 	assert_true(noted("300 entries, only 256"));
+	put32(root->bytes + 4, 36 + 4 * 256);
+	sum_fix(root->bytes, 36 + 4 * 256, 9);
+	root->broken = true;
+	assert_int_equal(world_parse_rsdp(rsdp, 20), 0);
+	assert_int_equal(info.note_count, 0);
+	assert_int_equal(info.hpet_base, HPET_A);
+	root->broken = false;
+	put32(root->bytes + 4, 36 + 4 * 300);
 	put32(root->bytes + 36 + 4 * 255, 0);
 	put32(root->bytes + 36 + 4 * 256, (uint32_t)regions[0].addr);
 	assert_int_equal(world_parse_rsdp(rsdp, 20), 0);
@@ -526,6 +560,7 @@ int main(void)
 		cmocka_unit_test(scan_looks_at_the_first_kib_of_the_ebda),
 		cmocka_unit_test(bad_copy_of_the_rsdp_leads_to_a_scan),
 		cmocka_unit_test(scan_goes_on_after_a_bad_rsdp_but_not_for_ever),
+		cmocka_unit_test(scan_stays_in_the_ebda_after_a_bad_rsdp),
 		cmocka_unit_test(broken_tables_are_noted_and_skipped),
 		cmocka_unit_test(table_with_a_bad_checksum_is_not_believed),
 		cmocka_unit_test(entries_that_lead_nowhere_are_skipped),

@@ -235,6 +235,22 @@ static void dbg2_lengths_and_counts_that_lie_end_the_walk(void **state)
 	assert_true(noted("port 1 is broken"));
 }
 
+static void dbg2_port_may_end_with_its_fixed_part(void **state)
+{
+	uint8_t *dbg2;
+
+	(void)state;
+	world_begin();
+	dbg2 = table_add("DBG2", 0, 44 + 22)->bytes;
+	put32(dbg2 + 36, 44);
+	put32(dbg2 + 40, 1);
+	put16(dbg2 + 44 + 1, 22);
+	put16(dbg2 + 44 + 12, 0x8003);
+	world_parse();
+	assert_false(info.dbg2.present);
+	assert_int_equal(info.note_count, 0);
+}
+
 static struct region *hpet_add(uint8_t space, uint64_t addr)
 {
 	struct region *hpet = table_add("HPET", 1, 56);
@@ -351,13 +367,15 @@ static void drhd_put(uint8_t *p, uint16_t len, uint8_t flags, uint16_t segment, 
 
 static void dmar_units_are_listed(void **state)
 {
-	uint8_t *dmar = dmar_begin(24 + 32 + 16);
+	uint8_t *dmar = dmar_begin(24 + 32 + 16 + 4);
 
 	(void)state;
 	drhd_put(dmar + 48, 24, 0, 0, 0xfed90000);
 	put16(dmar + 72, 1); /* RMRR: skipped */
 	put16(dmar + 74, 32);
 	drhd_put(dmar + 104, 16, 1, 7, 0x1fed91000);
+	put16(dmar + 120, 9); /* the shortest there can be */
+	put16(dmar + 122, 4);
 	world_parse();
 	assert_true(info.dmar);
 	assert_true(info.dmar_intr_remap);
@@ -465,6 +483,7 @@ int main(void)
 		cmocka_unit_test(dbg2_names_the_first_16550),
 		cmocka_unit_test(dbg2_address_must_lie_in_its_port),
 		cmocka_unit_test(dbg2_lengths_and_counts_that_lie_end_the_walk),
+		cmocka_unit_test(dbg2_port_may_end_with_its_fixed_part),
 		cmocka_unit_test(hpet_is_the_first_with_a_memory_address),
 		cmocka_unit_test(mcfg_entries_are_listed),
 		cmocka_unit_test(mcfg_entries_that_cannot_be_are_dropped),

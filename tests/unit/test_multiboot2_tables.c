@@ -250,6 +250,8 @@ static void odd_framebuffers_are_left_out(void **state)
 		{"colour", {0xfd000000, 3200, 800, 600, 32, 1, {16, 8, 255, 255, 0, 8}}},
 		{"colour", {0xfd000000, 2400, 800, 600, 24, 1, {16, 8, 8, 8, 24, 8}}},
 		{"colour", {0xfd000000, 3200, 800, 600, 32, 1, {16, 0, 8, 8, 0, 8}}},
+		{"colour", {0xfd000000, 3200, 800, 600, 32, 1, {16, 8, 8, 0, 0, 8}}},
+		{"colour", {0xfd000000, 3200, 800, 600, 32, 1, {16, 8, 8, 8, 0, 0}}},
 	};
 
 	(void)state;
@@ -372,6 +374,34 @@ static void elf_count_that_lies_is_cut(void **state)
 		assert_int_equal(info.symbols.symtab, 0x109000);
 	}
 	put32(at + 12, UINT32_MAX);
+	assert_int_equal(parse(), 0);
+	assert_int_equal(info.reserve_count, 0);
+}
+
+static void section_cut_by_its_tag_is_not_read(void **state)
+{
+	size_t at;
+
+	(void)state;
+	at = elf_parse(image, 6, 64);
+	assert_int_equal(info.reserve_count, 3);
+	for (uint32_t cut = 1; cut < 64; cut++) {
+		mbi_begin();
+		ram_add();
+		at = elf_add(image, 6, 64);
+		put32(at + 4, 20 + 6 * 64 - cut);
+		mbi_len = (mbi_len - cut + 7) & ~(size_t)7;
+		mbi_end();
+		assert_int_equal(parse(), 0);
+		assert_int_equal(info.reserve_count, 2);
+		assert_true(noted("do not fit"));
+	}
+	/* Nothing lies behind the last section: no end tag, no padding. */
+	mbi_begin();
+	ram_add();
+	at = elf_add(image, 2, 64);
+	mbi_len = at + 20 + 2 * 64;
+	put32(0, (uint32_t)mbi_len);
 	assert_int_equal(parse(), 0);
 	assert_int_equal(info.reserve_count, 0);
 }
@@ -513,6 +543,7 @@ int main(void)
 		cmocka_unit_test(broken_symbol_tables_are_not_believed),
 		cmocka_unit_test(sections_that_wrap_are_not_reserved),
 		cmocka_unit_test(elf_count_that_lies_is_cut),
+		cmocka_unit_test(section_cut_by_its_tag_is_not_read),
 		cmocka_unit_test(elf32_sections_and_short_tags_are_left_out),
 		cmocka_unit_test(image_without_section_headers_is_no_fault),
 		cmocka_unit_test(symbols_that_cannot_be_reserved_are_dropped),

@@ -297,6 +297,7 @@ static void scroll_keeps_colours(void **state)
 
 	(void)state;
 	ops->put(ops->ctx, 2, 1, "cd", 2, SCREEN_WARN);
+	ops->put(ops->ctx, 2, 3, "  ", 2, SCREEN_WARN); /* as blank as any other */
 	drawn = 0;
 	ops->scroll(ops->ctx);
 	assert_int_equal(drawn, 2 + 6); /* same letters, other colour; then the row that went */

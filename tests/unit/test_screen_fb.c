@@ -176,6 +176,18 @@ static void every_format_is_exact(void **state)
 	}
 }
 
+static void brightness_is_rounded(void **state)
+{
+	static const char *const text[] = {"dim"};
+	struct boot_framebuffer tag = fb_tag(&formats[1], 80, 64, 0);
+	struct screen s;
+
+	(void)state;
+	assert_true(screen_init(&s, &tag, false, map_buffer));
+	screen_write(&s, "dim", 3, SCREEN_DIM);
+	assert_picture(&tag, text, 1, 0x8410); /* 80h is 15.6 of 31, and 31.6 of 63 */
+}
+
 static void scrolling_shows_the_last_rows(void **state)
 {
 	static const char *const text[] = {"row 4", "row five", "6", NULL};
@@ -302,7 +314,8 @@ static void bad_pixels_are_rejected(void **state)
 	(void)state;
 	for (unsigned bpp = 0; bpp < 256; bpp++) {
 		if (bpp != 32)
-			REJECT((t.bpp = (uint8_t)bpp, t.red.pos = bpp == 24 ? 17 : 16));
+			REJECT((t.bpp = (uint8_t)bpp, t.red.pos = bpp == 24 ? 17 : 16,
+				t.pitch = 640 * 32));
 	}
 	REJECT(t.red.pos = 25);
 	REJECT(t.red.pos = 255);
@@ -316,6 +329,7 @@ static void bad_pixels_are_rejected(void **state)
 	REJECT(t.green.pos = 16); /* the same bits as red */
 	REJECT(t.blue.pos = 7);
 	REJECT(t.blue.pos = 12);
+	REJECT(t.blue.pos = 20);
 	REJECT((t.red.pos = 0, t.red.size = 32));
 }
 
@@ -377,15 +391,11 @@ static void random_tags_stay_inside(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(every_format_is_exact),
-		TEST(scrolling_shows_the_last_rows),
-		TEST(scrolling_does_not_touch_equal_cells),
-		TEST(smallest_and_largest),
-		TEST(init_anew_forgets_the_old_screen),
-		TEST(bad_geometry_is_rejected),
-		TEST(bad_pixels_are_rejected),
-		TEST(last_possible_address_is_taken),
-		TEST(unmappable_is_no_screen),
+		TEST(every_format_is_exact),	      TEST(brightness_is_rounded),
+		TEST(scrolling_shows_the_last_rows),  TEST(scrolling_does_not_touch_equal_cells),
+		TEST(smallest_and_largest),	      TEST(init_anew_forgets_the_old_screen),
+		TEST(bad_geometry_is_rejected),	      TEST(bad_pixels_are_rejected),
+		TEST(last_possible_address_is_taken), TEST(unmappable_is_no_screen),
 		TEST(random_tags_stay_inside),
 	};
 
