@@ -70,6 +70,10 @@ EXCEPTIONS = {
     ("mm", "spin_lock_irqsave"): "locks are for every layer",
     ("mm", "spin_unlock_irqrestore"): "locks are for every layer",
     ("boot", "hv_main"): "where start.S hands over",
+    ("boot", "ap_main"): "where trampoline.S hands over",
+    ("boot", "smp_ap_slot"): "how trampoline.S finds its stack",
+    ("boot", "smp_ap_slot_count"): "how trampoline.S finds its stack",
+    ("arch", "panic_at"): "panic, with the registers of an exception",
     ("core", "vmx_backend"): "the one backend there is; all else goes through it",
 }
 
