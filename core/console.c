@@ -1,6 +1,6 @@
 /*
- * The hypervisor's console. The serial sink and the screen sink run under the log's lock, so the serial port has one
- * producer at a time. Knows no command: see shell.c.
+ * The hypervisor's console. The serial sink and the screen sink run under the log's lock, so the
+ * serial port has one producer at a time. Knows no command: see shell.c.
  */
 #include <crvm/apic.h>
 #include <crvm/cpu.h>
@@ -28,7 +28,7 @@ static struct uart16550 uart;
 static bool uart_ok;
 static uint8_t tx_buf[TX_SIZE], rx_buf[RX_SIZE];
 static struct console_arg where;
-static uint32_t uart_gsi; /* 0: go by the ISA interrupt */
+static uint32_t uart_gsi;     /* 0: go by the ISA interrupt */
 static uint8_t uart_irq_line; /* ISA; 0: unknown */
 static char serial_name[64] = "none", screen_name[64] = "none";
 static struct timer poll_timer;
@@ -52,7 +52,7 @@ static uint8_t mem_read(void *ctx, unsigned reg)
 	volatile uint8_t *base = ctx;
 
 	if (where.stride == 4)
-		return (uint8_t)*(volatile uint32_t *)(volatile void *)(base + 4 * reg);
+		return (uint8_t) * (volatile uint32_t *)(volatile void *)(base + 4 * reg);
 	return base[reg];
 }
 static void mem_write(void *ctx, unsigned reg, uint8_t v)
@@ -104,18 +104,21 @@ static void serial_sink(enum log_level level, const char *text, size_t n)
 
 static void screen_erase_input(void)
 {
-	static const char blanks[] = "                                                                "
-				     "                                                                ";
+	static const char blanks[] =
+		"                                                                "
+		"                                                                ";
 	size_t n = strlen(input_line);
 
 	screen_write(&screen, "\r", 1, SCREEN_NORMAL);
-	screen_write(&screen, blanks, n < sizeof(blanks) - 1 ? n : sizeof(blanks) - 1, SCREEN_NORMAL);
+	screen_write(&screen, blanks, n < sizeof(blanks) - 1 ? n : sizeof(blanks) - 1,
+		     SCREEN_NORMAL);
 	screen_write(&screen, "\r", 1, SCREEN_NORMAL);
 }
 
 static void screen_sink(enum log_level level, const char *text, size_t n)
 {
-	static const enum screen_color colors[] = {SCREEN_ERROR, SCREEN_WARN, SCREEN_NORMAL, SCREEN_DIM};
+	static const enum screen_color colors[] = {SCREEN_ERROR, SCREEN_WARN, SCREEN_NORMAL,
+						   SCREEN_DIM};
 	bool input = input_line[0] && n && text[n - 1] == '\n';
 
 	if (input)
@@ -160,8 +163,8 @@ static bool try_port(const struct console_arg *arg, const char *what)
 	for (size_t i = 0; i < array_count(com); i++)
 		if (arg->kind == CONSOLE_PORT && arg->address == com[i].port && !uart_irq_line)
 			uart_irq_line = com[i].irq;
-	uart_init(&uart, &io, (uint16_t)(115200 / (arg->baud ? arg->baud : 115200)), tx_buf, TX_SIZE,
-		  rx_buf, RX_SIZE);
+	uart_init(&uart, &io, (uint16_t)(115200 / (arg->baud ? arg->baud : 115200)), tx_buf,
+		  TX_SIZE, rx_buf, RX_SIZE);
 	uart_ok = true;
 	str_printf(serial_name, sizeof(serial_name), "%s %lxh (%s), %u baud",
 		   arg->kind == CONSOLE_MMIO ? "memory" : "I/O port", arg->address, what,
@@ -220,8 +223,8 @@ void console_init(const struct cmdline_options *o, const struct acpi_info *acpi,
 		log_attach(serial_sink);
 	if (o->screen && screen_init(&screen, &info->fb, !info->efi && !acpi->no_vga, map_screen)) {
 		str_printf(screen_name, sizeof(screen_name), "%s, %u columns, %u rows",
-			   info->fb.type == BOOT_FB_RGB ? "framebuffer" : "VGA text", screen.columns,
-			   screen.rows);
+			   info->fb.type == BOOT_FB_RGB ? "framebuffer" : "VGA text",
+			   screen.columns, screen.rows);
 		log_attach(screen_sink);
 	}
 }
@@ -286,7 +289,8 @@ void console_enter_panic(void)
 	log_enter_panic();
 	input_line[0] = '\0';
 	if (!uart_ok && !screen.columns && try_port(&com1, "COM1"))
-		log_attach(serial_sink); /* died before the console was chosen: say it all on COM1 */
+		log_attach(
+			serial_sink); /* died before the console was chosen: say it all on COM1 */
 }
 
 void console_flush(void)

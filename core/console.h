@@ -1,5 +1,6 @@
 /*
- * The hypervisor's console: the host's serial port and screen as log sinks, and the bytes that were typed.
+ * The hypervisor's console: the host's serial port and screen as log sinks, and the bytes that were
+ * typed.
  */
 #pragma once
 

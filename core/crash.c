@@ -1,6 +1,6 @@
 /*
- * Wrongs done on purpose: how a test, or a doubtful user, sees that guard pages, W^X, traps, lock ranks and panic
- * do their work. Reached by the shell's `crash` only.
+ * Wrongs done on purpose: how a test, or a doubtful user, sees that guard pages, W^X, traps, lock
+ * ranks and panic do their work. Reached by the shell's `crash` only.
  */
 #include <crvm/cpu.h>
 #include <crvm/hostvm.h>
@@ -94,15 +94,24 @@ static const struct {
 	const char *name;
 	void (*fn)(void);
 } kinds[] = {
-	{"panic", crash_panic},	    {"read", crash_read},	{"write-text", crash_write_text},
-	{"write-alias", crash_write_alias}, {"execute", crash_execute}, {"opcode", crash_opcode},
-	{"gp", crash_gp},	    {"stack", crash_stack},	{"ranks", crash_ranks},
-	{"check", crash_check},	    {"other-cpu", crash_other}, {"nmi", crash_nmi},
+	{"panic", crash_panic},
+	{"read", crash_read},
+	{"write-text", crash_write_text},
+	{"write-alias", crash_write_alias},
+	{"execute", crash_execute},
+	{"opcode", crash_opcode},
+	{"gp", crash_gp},
+	{"stack", crash_stack},
+	{"ranks", crash_ranks},
+	{"check", crash_check},
+	{"other-cpu", crash_other},
+	{"nmi", crash_nmi},
 };
 
 const char *crash_kinds(void)
 {
-	return "panic read write-text write-alias execute opcode gp stack ranks check other-cpu nmi";
+	return "panic read write-text write-alias execute opcode gp stack ranks check other-cpu "
+	       "nmi";
 }
 
 bool crash_now(const char *kind)

@@ -1,6 +1,6 @@
 /*
- * The log: one line at a time into a history ring and to the sinks (serial, screen), which take what they can
- * at once and never wait. Knows no device.
+ * The log: one line at a time into a history ring and to the sinks (serial, screen), which take
+ * what they can at once and never wait. Knows no device.
  */
 #include <crvm/cpu.h>
 #include <crvm/percpu.h>

@@ -30,7 +30,8 @@ void report_frames(void);
 void shell_start(void);
 void shell_input(const char *bytes, unsigned n);
 
-/* Wrongs done on purpose, for tests of the host kernel (crash.c): "panic", "pagefault", ... False: unknown. */
+/* Wrongs done on purpose, for tests of the host kernel (crash.c): "panic", "pagefault", ... False:
+ * unknown. */
 bool crash_now(const char *kind);
 const char *crash_kinds(void);
 

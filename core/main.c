@@ -67,7 +67,8 @@ static void read_boot_info(uint64_t mbi)
 	for (unsigned i = 0; i < b->note_count; i++)
 		log_warn("boot information: %s", b->note[i]);
 	if (err)
-		panic("the boot loader's information at %lx cannot be used: %s", mbi, status_name(err));
+		panic("the boot loader's information at %lx cannot be used: %s", mbi,
+		      status_name(err));
 }
 
 /* What lies in RAM and is not free. */
@@ -128,9 +129,11 @@ static void init_memory(void)
 	add_memory(GIB4, limit < DIRECT_MAP_SIZE ? limit : DIRECT_MAP_SIZE);
 	if (frames_total() * PAGE_SIZE < MEMORY_MIN)
 		verdict_add(&machine.verdict, "there is too little memory",
-			    "give the machine more memory: 32 MiB are the least for CRVM itself, and each "
+			    "give the machine more memory: 32 MiB are the least for CRVM itself, "
+			    "and each "
 			    "VM needs its own on top",
-			    "%lu KiB of RAM in the boot loader's map", frames_total() * PAGE_SIZE / 1024);
+			    "%lu KiB of RAM in the boot loader's map",
+			    frames_total() * PAGE_SIZE / 1024);
 }
 
 static const void *acpi_map(void *ctx, uint64_t addr, size_t len)
@@ -162,7 +165,8 @@ static void init_interrupts_and_time(void)
 	smp_enumerate(&machine.acpi, machine.options.cpus);
 	ioapic_init(&machine.acpi);
 	if (time_init(&machine.acpi))
-		panic("no clock: neither HPET nor PM timer nor PIT counts, and CPUID.15h is silent");
+		panic("no clock: neither HPET nor PM timer nor PIT counts, and CPUID.15h is "
+		      "silent");
 	timer_init_cpu();
 }
 
@@ -171,7 +175,8 @@ static void verdict_merge(const struct verdict *v)
 {
 	spin_lock(&verdict_lock);
 	for (unsigned i = 0; i < v->count; i++)
-		verdict_add(&machine.verdict, v->item[i].fact, v->item[i].todo, "%s", v->item[i].saw);
+		verdict_add(&machine.verdict, v->item[i].fact, v->item[i].todo, "%s",
+			    v->item[i].saw);
 	spin_unlock(&verdict_lock);
 }
 

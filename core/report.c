@@ -51,8 +51,8 @@ static void present_row(const char *title, const struct feature *f, unsigned cou
 			title = "";
 			used = 0;
 		}
-		used += (size_t)str_printf(text + used, sizeof(text) - used, "%s%s", used ? ", " : "",
-					   f[i].name);
+		used += (size_t)str_printf(text + used, sizeof(text) - used, "%s%s",
+					   used ? ", " : "", f[i].name);
 	}
 	row(title, "%s", used ? text : "none");
 }
@@ -100,7 +100,8 @@ static void memory_rows(void)
 		if (b->mmap[i].base + b->mmap[i].len > top)
 			top = b->mmap[i].base + b->mmap[i].len;
 	}
-	row("memory", "%s of RAM up to %lxh; %s free for VMs", str_size(total, sizeof(total), bytes), top,
+	row("memory", "%s of RAM up to %lxh; %s free for VMs",
+	    str_size(total, sizeof(total), bytes), top,
 	    str_size(free_, sizeof(free_), frames_count(FRAME_FREE) * PAGE_SIZE));
 	bytes = 0;
 	for (unsigned i = 0; i < b->module_count; i++)
@@ -115,25 +116,27 @@ void report_machine(void)
 	unsigned count;
 
 	log_printf("\nThis machine:\n");
-	row("CPU", "%s \"%s\", family %u model %u stepping %u, %u address bits", c->vendor, c->brand,
-	    c->family, c->model, c->stepping, c->phys_bits);
+	row("CPU", "%s \"%s\", family %u model %u stepping %u, %u address bits", c->vendor,
+	    c->brand, c->family, c->model, c->stepping, c->phys_bits);
 	row("CPUs", "%u of %u running", cpus_online(),
 	    machine.acpi.cpu_count ? machine.acpi.cpu_count : 1);
 	if (c->hypervisor)
 		row("under", "a hypervisor that calls itself \"%s\"", c->hypervisor_vendor);
 	memory_rows();
-	row("firmware", "%s, loaded by %s", machine.boot.efi ? "UEFI" : "BIOS", machine.boot.loader);
+	row("firmware", "%s, loaded by %s", machine.boot.efi ? "UEFI" : "BIOS",
+	    machine.boot.loader);
 	tables_row();
-	row("interrupts", "local APIC in %s mode, %u IOAPIC%s", lapic_is_x2apic() ? "x2APIC" : "xAPIC",
-	    machine.acpi.ioapic_count, machine.acpi.ioapic_count == 1 ? "" : "s");
+	row("interrupts", "local APIC in %s mode, %u IOAPIC%s",
+	    lapic_is_x2apic() ? "x2APIC" : "xAPIC", machine.acpi.ioapic_count,
+	    machine.acpi.ioapic_count == 1 ? "" : "s");
 	row("time", "TSC at %lu.%03lu MHz by %s; timers by %s", time_tsc_khz() / 1000,
 	    time_tsc_khz() % 1000, time_source(),
 	    time_tsc_deadline() ? "TSC deadline" : "one-shot APIC timer");
 	row("serial", "%s", console_serial_name());
 	row("screen", "%s", console_screen_name());
 	if (machine.acpi.dmar)
-		row("IOMMU", "%u unit%s, %s, %u address bits (not used)", machine.acpi.dmar_unit_count,
-		    machine.acpi.dmar_unit_count == 1 ? "" : "s",
+		row("IOMMU", "%u unit%s, %s, %u address bits (not used)",
+		    machine.acpi.dmar_unit_count, machine.acpi.dmar_unit_count == 1 ? "" : "s",
 		    machine.acpi.dmar_intr_remap ? "interrupt remapping" : "no interrupt remapping",
 		    machine.acpi.dmar_haw);
 
@@ -151,7 +154,8 @@ void report_verdict(void)
 	const struct verdict *v = &machine.verdict;
 
 	if (!v->count) {
-		log_printf("\nThis machine can run virtual machines (%s).\n\n", machine.backend->name);
+		log_printf("\nThis machine can run virtual machines (%s).\n\n",
+			   machine.backend->name);
 		return;
 	}
 	log_printf("\nThis machine CANNOT run virtual machines:\n");
@@ -179,12 +183,14 @@ void report_frames(void)
 	static const struct {
 		const char *name;
 		frame_owner_t owner;
-	} owners[] = {{"free", FRAME_FREE},	{"firmware", FRAME_NONE}, {"image", FRAME_IMAGE},
-		      {"modules", FRAME_MODULE}, {"frame table", FRAME_TABLE}, {"hypervisor", FRAME_HV}};
+	} owners[] = {{"free", FRAME_FREE},	    {"firmware", FRAME_NONE},
+		      {"image", FRAME_IMAGE},	    {"modules", FRAME_MODULE},
+		      {"frame table", FRAME_TABLE}, {"hypervisor", FRAME_HV}};
 	char size[16];
 
 	for (size_t i = 0; i < array_count(owners); i++)
-		log_printf("  %-12s %10lu frames  %s\n", owners[i].name, frames_count(owners[i].owner),
+		log_printf("  %-12s %10lu frames  %s\n", owners[i].name,
+			   frames_count(owners[i].owner),
 			   str_size(size, sizeof(size), frames_count(owners[i].owner) * PAGE_SIZE));
 	log_printf("  %-12s %10lu frames  %s\n", "total", frames_total(),
 		   str_size(size, sizeof(size), frames_total() * PAGE_SIZE));

@@ -34,7 +34,8 @@ static void cmd_help(const char *arg)
 {
 	(void)arg;
 	for (size_t i = 0; i < command_count(); i++)
-		log_printf("  %-9s %-8s %s\n", commands[i].name, commands[i].args, commands[i].help);
+		log_printf("  %-9s %-8s %s\n", commands[i].name, commands[i].args,
+			   commands[i].help);
 }
 
 static void cmd_machine(const char *arg)
@@ -79,7 +80,8 @@ static void cmd_ping(const char *arg)
 		if (smp_call(cpu, answer, &who))
 			log_printf("CPU %u is not online\n", cpu->index);
 		else
-			log_printf("CPU %u answered in %lu ns\n", who, time_tsc_to_ns(rdtsc() - start));
+			log_printf("CPU %u answered in %lu ns\n", who,
+				   time_tsc_to_ns(rdtsc() - start));
 	}
 }
 
@@ -98,7 +100,8 @@ static void sleep_over(struct timer *t)
 static void cmd_sleep(const char *arg)
 {
 	if (str_to_u64(arg, &sleeper.want) || !sleeper.want || sleeper.want > 60000000) {
-		log_printf("sleep: how many microseconds? 1 to 60000000, for example: sleep 100000\n");
+		log_printf(
+			"sleep: how many microseconds? 1 to 60000000, for example: sleep 100000\n");
 		return;
 	}
 	sleeper.start = rdtsc();
@@ -139,7 +142,8 @@ static void cmd_poweroff(const char *arg)
 	log_printf("powering off\n");
 	console_flush();
 	power_off();
-	log_printf("this machine does not power off by ACPI%s: switch it off by hand, or type reboot\n",
+	log_printf("this machine does not power off by ACPI%s: switch it off by hand, or type "
+		   "reboot\n",
 		   machine.acpi.s5 ? "" : " (its tables describe no S5 state)");
 }
 
@@ -152,7 +156,8 @@ static const struct command commands[] = {
 	{"audit", "", "checks the frame table and the host page tables", cmd_audit},
 	{"sleep", "US", "sets a timer, for example: sleep 100000", cmd_sleep},
 	{"loglevel", "LEVEL", "err, warn, info or debug", cmd_loglevel},
-	{"crash", "KIND", "breaks a rule on purpose, for tests, for example: crash panic", cmd_crash},
+	{"crash", "KIND", "breaks a rule on purpose, for tests, for example: crash panic",
+	 cmd_crash},
 	{"reboot", "", "restarts the machine", cmd_reboot},
 	{"poweroff", "", "switches the machine off", cmd_poweroff},
 };

@@ -461,7 +461,7 @@ class Qemu(Machine):
 
     def hmp(self, line):
         """A command of QEMU's human monitor."""
-        return self.qmp_command("human-monitor-command", **{"command-line": line})
+        return self.qmp_command("human-monitor-command", **{"command-line": line}).replace("\r", "")
 
     def cpu_state(self):
         return self.hmp("info registers -a")

@@ -1,6 +1,6 @@
 /*
- * What the physical CPU offers to the host kernel, as data: the table below names every feature once. Knows nothing
- * of VMX (vmx/caps.c).
+ * What the physical CPU offers to the host kernel, as data: the table below names every feature
+ * once. Knows nothing of VMX (vmx/caps.c).
  */
 #include <crvm/cpufeat.h>
 #include <crvm/string.h>
@@ -20,14 +20,16 @@ static const struct {
 	[CPUF_SMEP] = {"SMEP", "CPUID.7:EBX[7]", "no such protection", LEAF7_EBX, 7},
 	[CPUF_SMAP] = {"SMAP", "CPUID.7:EBX[20]", "no such protection", LEAF7_EBX, 20},
 	[CPUF_UMIP] = {"UMIP", "CPUID.7:ECX[2]", "no such protection", LEAF7_ECX, 2},
-	[CPUF_PAT] = {"PAT", "CPUID.1:EDX[16]", "framebuffer uncached, drawing is slow", LEAF1_EDX, 16},
-	[CPUF_X2APIC] = {"x2APIC", "CPUID.1:ECX[21]", "xAPIC by MMIO, APIC IDs below 255", LEAF1_ECX, 21},
+	[CPUF_PAT] = {"PAT", "CPUID.1:EDX[16]", "framebuffer uncached, drawing is slow", LEAF1_EDX,
+		      16},
+	[CPUF_X2APIC] = {"x2APIC", "CPUID.1:ECX[21]", "xAPIC by MMIO, APIC IDs below 255",
+			 LEAF1_ECX, 21},
 	[CPUF_TSC_DEADLINE] = {"TSC deadline timer", "CPUID.1:ECX[24]", "one-shot APIC timer",
 			       LEAF1_ECX, 24},
 	[CPUF_INVARIANT_TSC] = {"invariant TSC", "CPUID.80000007h:EDX[8]",
 				"time may drift when the CPU changes frequency", EXT7_EDX, 8},
-	[CPUF_ARAT] = {"APIC timer always runs", "CPUID.6:EAX[2]", "CPUs never sleep deeper than HLT",
-		       LEAF6_EAX, 2},
+	[CPUF_ARAT] = {"APIC timer always runs", "CPUID.6:EAX[2]",
+		       "CPUs never sleep deeper than HLT", LEAF6_EAX, 2},
 	[CPUF_XSAVE] = {"XSAVE", "CPUID.1:ECX[26]", "guests get SSE state only", LEAF1_ECX, 26},
 	[CPUF_AVX] = {"AVX", "CPUID.1:ECX[28]", "guests see no AVX", LEAF1_ECX, 28},
 	[CPUF_PCID] = {"PCID", "CPUID.1:ECX[17]", "guests see no PCID", LEAF1_ECX, 17},
@@ -149,8 +151,8 @@ const struct feature *cpufeat_table(const struct cpu_features *f)
 	return rows;
 }
 
-void cpufeat_compare(const struct cpu_features *boot, const struct cpu_features *other, unsigned cpu,
-		     struct verdict *v)
+void cpufeat_compare(const struct cpu_features *boot, const struct cpu_features *other,
+		     unsigned cpu, struct verdict *v)
 {
 	static const struct {
 		const char *name;
@@ -168,11 +170,12 @@ void cpufeat_compare(const struct cpu_features *boot, const struct cpu_features 
 
 		if (a == b)
 			continue;
-		verdict_add(v, "the CPUs differ",
-			    "update firmware and microcode, or start with cpus=N so that only equal "
-			    "CPUs are used (cpus=1 always works)",
-			    "%s is %08x on CPU 0 but %08x on CPU %u (bits %08x)", word[i].name, a, b, cpu,
-			    a ^ b);
+		verdict_add(
+			v, "the CPUs differ",
+			"update firmware and microcode, or start with cpus=N so that only equal "
+			"CPUs are used (cpus=1 always works)",
+			"%s is %08x on CPU 0 but %08x on CPU %u (bits %08x)", word[i].name, a, b,
+			cpu, a ^ b);
 		return;
 	}
 }
@@ -192,7 +195,8 @@ void cpufeat_enable(const struct cpu_features *f)
 	write_cr0((read_cr0() | CR0_WP | CR0_NE | CR0_MP) & ~(uint64_t)(1u << 29 | 1u << 30));
 	if (cpufeat_has(f, CPUF_NX))
 		wrmsr(MSR_EFER, efer | EFER_NXE);
-	/* The power-on value but for entry 1: write combining (SDM Vol. 3A, "Page Attribute Table"). */
+	/* The power-on value but for entry 1: write combining (SDM Vol. 3A, "Page Attribute
+	 * Table"). */
 	if (cpufeat_has(f, CPUF_PAT))
 		wrmsr(MSR_PAT, 0x0007040600070106);
 }

@@ -1,6 +1,6 @@
 /*
- * The hypervisor's address space: direct map without execution, the image by section, stacks between guard
- * pages. Built once by the boot CPU; afterwards pages are only added.
+ * The hypervisor's address space: direct map without execution, the image by section, stacks
+ * between guard pages. Built once by the boot CPU; afterwards pages are only added.
  */
 #include <crvm/cpufeat.h>
 #include <crvm/frames.h>
@@ -36,8 +36,8 @@ static int map_range(uint64_t start, uint64_t end, unsigned flags)
 }
 
 /*
- * The pages of [start, end) that are not mapped yet. Ranges of a firmware's map may overlap, and neighbours of
- * different types may share a page.
+ * The pages of [start, end) that are not mapped yet. Ranges of a firmware's map may overlap, and
+ * neighbours of different types may share a page.
  */
 static int map_missing(uint64_t start, uint64_t end, unsigned flags)
 {
@@ -71,11 +71,13 @@ static int map_image(void)
 	};
 
 	for (size_t i = 0; i < array_count(part); i++) {
-		uint64_t va = (uint64_t)part[i].start, len = (uint64_t)(part[i].end - part[i].start);
+		uint64_t va = (uint64_t)part[i].start,
+			 len = (uint64_t)(part[i].end - part[i].start);
 		uint64_t pa = va - IMAGE_BASE;
 		int err = hostmap_map(&host_map, va, hpa(pa), len, part[i].flags);
 
-		/* The direct alias is data to whoever reads it, and never more writable than the image. */
+		/* The direct alias is data to whoever reads it, and never more writable than the
+		 * image. */
 		if (!err)
 			err = hostmap_protect(&host_map, DIRECT_MAP_BASE + pa, len,
 					      part[i].flags & MAP_W);
@@ -90,7 +92,8 @@ int hostvm_init(const struct boot_info *info)
 	int err = hostmap_init(&host_map, cpufeat_has(&boot_cpu_features, CPUF_NX),
 			       cpufeat_has(&boot_cpu_features, CPUF_GB_PAGES));
 
-	/* Low memory: real-mode data, EBDA and the BIOS area hold tables; the window between is VGA. */
+	/* Low memory: real-mode data, EBDA and the BIOS area hold tables; the window between is
+	 * VGA. */
 	if (!err)
 		err = map_range(0, 0xa0000, MAP_W);
 	if (!err)
@@ -122,8 +125,9 @@ void *hostvm_map(uint64_t addr, uint64_t len, unsigned flags)
 	int err;
 
 	if (!len || addr >= limit || len > limit - addr) {
-		log_warn("no device can be at physical %lx (%lu bytes): this CPU has %u address bits", addr,
-			 len, boot_cpu_features.phys_bits);
+		log_warn("no device can be at physical %lx (%lu bytes): this CPU has %u address "
+			 "bits",
+			 addr, len, boot_cpu_features.phys_bits);
 		return NULL;
 	}
 	irq = spin_lock_irqsave(&map_lock);
@@ -175,8 +179,8 @@ static bool audit_run(void *ctx, uint64_t va, hpa_t pa, uint64_t len, unsigned f
 
 	(void)ctx;
 	if ((flags & MAP_X) && ((flags & MAP_W) || (!text && host_map.nx)))
-		panic("page table audit: %016lx (physical %lx, %lu bytes) is executable%s", va, pa.v, len,
-		      flags & MAP_W ? " and writable" : " outside the text");
+		panic("page table audit: %016lx (physical %lx, %lu bytes) is executable%s", va,
+		      pa.v, len, flags & MAP_W ? " and writable" : " outside the text");
 	return true;
 }
 

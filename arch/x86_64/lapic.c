@@ -10,25 +10,25 @@
 #include <crvm/trap.h>
 
 enum lapic_reg { /* MMIO offsets; the x2APIC MSR is 800h + offset / 16 */
-	LAPIC_ID = 0x20,
-	LAPIC_TPR = 0x80,
-	LAPIC_EOI = 0xb0,
-	LAPIC_LDR = 0xd0,
-	LAPIC_DFR = 0xe0,
-	LAPIC_SVR = 0xf0,
-	LAPIC_ESR = 0x280,
-	LAPIC_LVT_CMCI = 0x2f0,
-	LAPIC_ICR = 0x300,
-	LAPIC_ICR_HIGH = 0x310,
-	LAPIC_LVT_TIMER = 0x320,
-	LAPIC_LVT_THERMAL = 0x330,
-	LAPIC_LVT_PMI = 0x340,
-	LAPIC_LVT_LINT0 = 0x350,
-	LAPIC_LVT_LINT1 = 0x360,
-	LAPIC_LVT_ERROR = 0x370,
-	LAPIC_TIMER_INITIAL = 0x380,
-	LAPIC_TIMER_CURRENT = 0x390,
-	LAPIC_TIMER_DIVIDE = 0x3e0,
+		 LAPIC_ID = 0x20,
+		 LAPIC_TPR = 0x80,
+		 LAPIC_EOI = 0xb0,
+		 LAPIC_LDR = 0xd0,
+		 LAPIC_DFR = 0xe0,
+		 LAPIC_SVR = 0xf0,
+		 LAPIC_ESR = 0x280,
+		 LAPIC_LVT_CMCI = 0x2f0,
+		 LAPIC_ICR = 0x300,
+		 LAPIC_ICR_HIGH = 0x310,
+		 LAPIC_LVT_TIMER = 0x320,
+		 LAPIC_LVT_THERMAL = 0x330,
+		 LAPIC_LVT_PMI = 0x340,
+		 LAPIC_LVT_LINT0 = 0x350,
+		 LAPIC_LVT_LINT1 = 0x360,
+		 LAPIC_LVT_ERROR = 0x370,
+		 LAPIC_TIMER_INITIAL = 0x380,
+		 LAPIC_TIMER_CURRENT = 0x390,
+		 LAPIC_TIMER_DIVIDE = 0x3e0,
 };
 
 enum {
@@ -88,7 +88,8 @@ int lapic_init(uint64_t mmio_base, bool allow_x2apic)
 	/* The MSR tells the truth; the MADT only repeats it. */
 	base &= (1ul << boot_cpu_features.phys_bits) - 1 - 0xfff;
 	if (mmio_base && mmio_base != base)
-		log_warn("the MADT puts the local APIC at %lx, IA32_APIC_BASE at %lx: the latter is used",
+		log_warn("the MADT puts the local APIC at %lx, IA32_APIC_BASE at %lx: the latter "
+			 "is used",
 			 mmio_base, base);
 	mmio = hostvm_map(base, PAGE_SIZE, MAP_W | MAP_UC);
 	if (!mmio)
@@ -110,8 +111,9 @@ uint32_t lapic_id(void)
 void lapic_init_cpu(const struct acpi_info *acpi, uint32_t uid)
 {
 	static const enum lapic_reg lvt[] = {LAPIC_LVT_TIMER, LAPIC_LVT_THERMAL, LAPIC_LVT_PMI,
-					     LAPIC_LVT_LINT0, LAPIC_LVT_LINT1, LAPIC_LVT_CMCI};
-	static const uint8_t lvt_count_min[] = {0, 5, 4, 0, 0, 6}; /* version register, max LVT entry */
+					     LAPIC_LVT_LINT0, LAPIC_LVT_LINT1,	 LAPIC_LVT_CMCI};
+	static const uint8_t lvt_count_min[] = {0, 5, 4,
+						0, 0, 6}; /* version register, max LVT entry */
 	uint32_t max_lvt;
 
 	lapic_enable();
@@ -146,7 +148,8 @@ static void lapic_send(uint32_t apic_id, uint32_t command)
 	uint64_t flags;
 
 	if (x2apic) {
-		/* WRMSR to the x2APIC does not order earlier stores (SDM, "MSR Access in x2APIC Mode"). */
+		/* WRMSR to the x2APIC does not order earlier stores (SDM, "MSR Access in x2APIC
+		 * Mode"). */
 		__asm__ volatile("mfence; lfence" : : : "memory");
 		wrmsr(MSR_X2APIC_BASE + LAPIC_ICR / 16, (uint64_t)apic_id << 32 | command);
 		return;
@@ -180,7 +183,8 @@ void lapic_timer_mode(bool deadline)
 {
 	lapic_write(LAPIC_TIMER_DIVIDE, 0xb); /* by 1 */
 	lapic_write(LAPIC_LVT_TIMER, VECTOR_TIMER | (deadline ? LVT_TIMER_DEADLINE : 0));
-	/* The mode must be in place before IA32_TSC_DEADLINE is written (SDM, "TSC-Deadline Mode"). */
+	/* The mode must be in place before IA32_TSC_DEADLINE is written (SDM, "TSC-Deadline Mode").
+	 */
 	__asm__ volatile("mfence" : : : "memory");
 }
 

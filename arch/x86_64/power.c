@@ -1,6 +1,7 @@
 /*
  * Power-off and reboot, by what the ACPI tables say and then by what PCs have always done.
- * Source: ACPI Specification 6.4, "PM1 Control Registers", "Reset Register"; IBM PC AT 8042 command FEh.
+ * Source: ACPI Specification 6.4, "PM1 Control Registers", "Reset Register"; IBM PC AT 8042 command
+ * FEh.
  */
 #include <crvm/cpu.h>
 #include <crvm/hostvm.h>
@@ -44,8 +45,8 @@ void power_off(void)
 	acpi_mode_enable(pm1a);
 	out16(pm1a, (uint16_t)((in16(pm1a) & 0x203) | (power_acpi.s5_typa & 7) << 10 | PM1_SLP_EN));
 	if (port_of(&power_acpi.pm1b_cnt, &pm1b))
-		out16(pm1b,
-		      (uint16_t)((in16(pm1b) & 0x203) | (power_acpi.s5_typb & 7) << 10 | PM1_SLP_EN));
+		out16(pm1b, (uint16_t)((in16(pm1b) & 0x203) | (power_acpi.s5_typb & 7) << 10 |
+				       PM1_SLP_EN));
 	time_delay_us(500000);
 }
 
@@ -64,7 +65,8 @@ static void reset_register(void)
 		if (mem)
 			*mem = power_acpi.reset_value;
 	} else if (r->space == 2) {
-		/* Configuration space of bus 0: device in bits 47:32, function 31:16, offset 15:0. */
+		/* Configuration space of bus 0: device in bits 47:32, function 31:16, offset 15:0.
+		 */
 		out32(0xcf8, (uint32_t)(0x80000000 | (r->addr >> 32 & 31) << 11 |
 					(r->addr >> 16 & 7) << 8 | (r->addr & 0xfc)));
 		out8((uint16_t)(0xcfc + (r->addr & 3)), power_acpi.reset_value);

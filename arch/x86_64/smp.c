@@ -108,8 +108,8 @@ no_return void ap_main(uint32_t index)
 }
 
 /*
- * The trampoline's page and its own tables: the page at its physical address, and all that the hypervisor
- * maps. Returns the page's address, 0 if there is no memory below 1 MiB.
+ * The trampoline's page and its own tables: the page at its physical address, and all that the
+ * hypervisor maps. Returns the page's address, 0 if there is no memory below 1 MiB.
  */
 static uint64_t trampoline_prepare(void)
 {
@@ -130,7 +130,8 @@ static uint64_t trampoline_prepare(void)
 
 	code = phys_to_virt(page);
 	memcpy(code, trampoline_start, size);
-	params = (struct trampoline_params *)(void *)(code + (trampoline_params - trampoline_start));
+	params =
+		(struct trampoline_params *)(void *)(code + (trampoline_params - trampoline_start));
 	params->entry = (uint64_t)ap_start;
 	params->cr3 = (uint32_t)map.root.v;
 	params->efer = EFER_LME | (host_map.nx ? EFER_NXE : 0);
@@ -201,7 +202,8 @@ void smp_start(const struct acpi_info *acpi, void (*ap_loop)(void))
 	smp_ap_slot_count = cpu_count - 1;
 	page = trampoline_prepare();
 	if (!page) {
-		log_warn("no free page below 1 MiB (or no memory) for the CPU start code: going on with one CPU");
+		log_warn("no free page below 1 MiB (or no memory) for the CPU start code: going on "
+			 "with one CPU");
 		cpu_count = 1;
 		return;
 	}
@@ -213,15 +215,17 @@ void smp_start(const struct acpi_info *acpi, void (*ap_loop)(void))
 	time_delay_us(10000);
 	send_startup(page);
 	if (!wait_for_all(200))
-		send_startup(page); /* the second one that the manual asks for; awake CPUs ignore it */
+		send_startup(
+			page); /* the second one that the manual asks for; awake CPUs ignore it */
 	if (wait_for_all(START_WAIT_US))
 		return;
 	for_each_cpu (cpu) {
 		uint32_t starting = CPU_STARTING;
 
 		if (atomic_compare_exchange_strong(&cpu->state, &starting, CPU_FAILED))
-			log_warn("CPU %u (APIC ID %u) did not start within 1 s: going on without it",
-				 cpu->index, cpu->apic_id);
+			log_warn(
+				"CPU %u (APIC ID %u) did not start within 1 s: going on without it",
+				cpu->index, cpu->apic_id);
 	}
 }
 

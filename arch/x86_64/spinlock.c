@@ -1,6 +1,6 @@
 /*
- * Ticket locks with ranks. A CPU's held ranks are a bit set in its struct percpu: taking a lock whose rank
- * is not above all of them is a deadlock waiting to happen, and panics at once.
+ * Ticket locks with ranks. A CPU's held ranks are a bit set in its struct percpu: taking a lock
+ * whose rank is not above all of them is a deadlock waiting to happen, and panics at once.
  */
 #include <crvm/cpu.h>
 #include <crvm/panic.h>
@@ -26,11 +26,13 @@ void spin_unlock(struct spinlock *l)
 	struct percpu *cpu = this_cpu();
 
 	if (unlikely(!(cpu->ranks_held & 1u << l->rank)))
-		panic("lock %s (rank %u) released by a CPU that does not hold it", l->name, l->rank);
+		panic("lock %s (rank %u) released by a CPU that does not hold it", l->name,
+		      l->rank);
 	cpu->ranks_held &= ~(1u << l->rank);
-	atomic_store_explicit(&l->serving,
-			      (uint16_t)(atomic_load_explicit(&l->serving, memory_order_relaxed) + 1),
-			      memory_order_release);
+	atomic_store_explicit(
+		&l->serving,
+		(uint16_t)(atomic_load_explicit(&l->serving, memory_order_relaxed) + 1),
+		memory_order_release);
 }
 
 uint64_t spin_lock_irqsave(struct spinlock *l)

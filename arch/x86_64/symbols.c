@@ -1,5 +1,6 @@
 /*
- * ELF symbols as the boot loader loaded them: checked once, then searched without a lock, since panics need them.
+ * ELF symbols as the boot loader loaded them: checked once, then searched without a lock, since
+ * panics need them.
  */
 #include <crvm/hostvm.h>
 #include <crvm/log.h>
@@ -30,7 +31,8 @@ static const void *mapped(uint64_t addr, uint64_t len)
 	if (!len || len > 16ul << 20 || addr + len < addr)
 		return NULL;
 	for (uint64_t a = align_down(addr, PAGE_SIZE); a < addr + len; a += PAGE_SIZE)
-		if (a >= DIRECT_MAP_SIZE || hostmap_query(&host_map, DIRECT_MAP_BASE + a, NULL, NULL, NULL))
+		if (a >= DIRECT_MAP_SIZE ||
+		    hostmap_query(&host_map, DIRECT_MAP_BASE + a, NULL, NULL, NULL))
 			return NULL;
 	return phys_to_virt(hpa(addr));
 }
@@ -41,7 +43,8 @@ void symbols_init(const struct boot_symbols *s)
 	const char *strs = mapped(s->strtab, s->strtab_len);
 
 	if (!syms || !strs || s->symtab & 7 || strs[s->strtab_len - 1]) {
-		log_warn("no symbols from the boot loader (.symtab %lx, %lu bytes; .strtab %lx, %lu bytes): "
+		log_warn("no symbols from the boot loader (.symtab %lx, %lu bytes; .strtab %lx, "
+			 "%lu bytes): "
 			 "backtraces show addresses only",
 			 s->symtab, s->symtab_len, s->strtab, s->strtab_len);
 		return;
@@ -58,7 +61,8 @@ char *symbols_format(char *buf, size_t size, uint64_t addr)
 
 	if (addr >= (uint64_t)image_text_start && addr < (uint64_t)image_text_end)
 		for (size_t i = 0; i < symtab_count; i++)
-			if (symtab[i].value <= addr && symtab[i].value >= (uint64_t)image_text_start &&
+			if (symtab[i].value <= addr &&
+			    symtab[i].value >= (uint64_t)image_text_start &&
 			    symtab[i].name < strtab_len && (!best || symtab[i].value > best->value))
 				best = &symtab[i];
 	if (best)
@@ -68,7 +72,8 @@ char *symbols_format(char *buf, size_t size, uint64_t addr)
 	return buf;
 }
 
-/* A frame pointer must lie in memory that is mapped: a wild one ends the trace, not the hypervisor. */
+/* A frame pointer must lie in memory that is mapped: a wild one ends the trace, not the hypervisor.
+ */
 static const uint64_t *frame_at(uint64_t rbp)
 {
 	if (rbp & 7 || rbp < DIRECT_MAP_BASE || rbp > ~0ul - 16 ||

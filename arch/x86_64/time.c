@@ -1,7 +1,7 @@
 /*
  * The clock: how fast the TSC runs, measured against the best reference that the machine has.
- * Source: Intel SDM Vol. 3B, "Time-Stamp Counter"; IA-PC HPET Specification 1.0a; ACPI 6.4, "Power Management
- * Timer"; Intel 8254 data sheet.
+ * Source: Intel SDM Vol. 3B, "Time-Stamp Counter"; IA-PC HPET Specification 1.0a; ACPI 6.4, "Power
+ * Management Timer"; Intel 8254 data sheet.
  */
 #include <crvm/cpufeat.h>
 #include <crvm/hostvm.h>
@@ -63,8 +63,8 @@ static bool hpet_open(struct reference *r, const struct acpi_info *acpi)
 	caps = r->hpet[0];
 	period = caps >> 32; /* femtoseconds */
 	if (period < 100000 || period > 100000000) {
-		log_warn("HPET at %lx has an impossible period of %lu fs: not used", acpi->hpet_base,
-			 period);
+		log_warn("HPET at %lx has an impossible period of %lu fs: not used",
+			 acpi->hpet_base, period);
 		return false;
 	}
 	r->hpet[0x10 / 8] |= 1; /* ENABLE_CNF */
@@ -107,8 +107,9 @@ static bool pit_open(struct reference *r, const struct acpi_info *acpi)
 }
 
 /*
- * TSC ticks per millisecond, 0 if the reference does not run. The loop ends by the number of its reads even if the
- * reference stands still: a read takes some 100 ns at least on any machine, so 10 ms are over long before.
+ * TSC ticks per millisecond, 0 if the reference does not run. The loop ends by the number of its
+ * reads even if the reference stands still: a read takes some 100 ns at least on any machine, so 10
+ * ms are over long before.
  */
 static uint64_t measure(const struct reference *r)
 {
@@ -179,8 +180,10 @@ int time_init(const struct acpi_info *acpi)
 		tsc_khz = said;
 		source = "CPUID.15h";
 	} else if (said && tsc_khz) {
-		log_warn("CPUID.15h says that the TSC runs at %lu kHz, the %s measures %lu kHz: the "
-			 "measurement is used", said, source, tsc_khz);
+		log_warn(
+			"CPUID.15h says that the TSC runs at %lu kHz, the %s measures %lu kHz: the "
+			"measurement is used",
+			said, source, tsc_khz);
 	} else if (said) {
 		tsc_khz = said;
 		source = "CPUID.15h, unconfirmed";

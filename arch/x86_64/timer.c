@@ -1,6 +1,6 @@
 /*
- * Timers: a heap on each CPU, served by its local APIC's timer in TSC-deadline or one-shot mode. The interrupt only sets
- * WORK_TIMER; the CPU's loop runs what is due, with no lock held.
+ * Timers: a heap on each CPU, served by its local APIC's timer in TSC-deadline or one-shot mode.
+ * The interrupt only sets WORK_TIMER; the CPU's loop runs what is due, with no lock held.
  */
 #include <crvm/apic.h>
 #include <crvm/cpufeat.h>
@@ -61,7 +61,8 @@ void timer_init_cpu(void)
 	lapic_timer_mode(use_deadline);
 }
 
-/* Programs the hardware for the earliest deadline, if it is earlier than what is armed. Timer lock held. */
+/* Programs the hardware for the earliest deadline, if it is earlier than what is armed. Timer lock
+ * held. */
 static void timer_arm(struct percpu *cpu)
 {
 	const struct heap_node *first = heap_min(&cpu->timers);
@@ -77,7 +78,10 @@ static void timer_arm(struct percpu *cpu)
 		return;
 	}
 	delta = (int64_t)(first->key - rdtsc());
-	ticks = delta <= 0 ? 1 : (uint64_t)((unsigned __int128)(uint64_t)delta * apic_per_tsc_32 >> 32) + 1;
+	ticks = delta <= 0
+			? 1
+			: (uint64_t)((unsigned __int128)(uint64_t)delta * apic_per_tsc_32 >> 32) +
+				  1;
 	/* A far deadline is reached in steps: timer_run finds nothing due and arms again. */
 	lapic_timer_count(ticks > 0xffffffff ? 0xffffffff : (uint32_t)ticks);
 }

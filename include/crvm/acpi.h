@@ -1,21 +1,22 @@
 /*
- * ACPI static tables (arch/x86_64/acpi*.c): pure functions over untrusted bytes. May include lib only;
- * memory is reached through struct acpi_env, so that the same code runs in host tests and fuzzers.
- * Source: ACPI Specification 6.4, chapter 5 "ACPI Software Programming Model"; SPCR, DBG2 by Microsoft;
- * HPET by Intel; MCFG by PCI Firmware Specification; DMAR by Intel VT-d Specification chapter 8.
+ * ACPI static tables (arch/x86_64/acpi*.c): pure functions over untrusted bytes. May include lib
+ * only; memory is reached through struct acpi_env, so that the same code runs in host tests and
+ * fuzzers. Source: ACPI Specification 6.4, chapter 5 "ACPI Software Programming Model"; SPCR, DBG2
+ * by Microsoft; HPET by Intel; MCFG by PCI Firmware Specification; DMAR by Intel VT-d Specification
+ * chapter 8.
  */
 #pragma once
 
 #include <crvm/addr.h>
 #include <crvm/compiler.h>
 
-#define ACPI_CPU_MAX	    256
-#define ACPI_IOAPIC_MAX	    16
-#define ACPI_OVERRIDE_MAX   32
-#define ACPI_TABLE_MAX	    64
-#define ACPI_MCFG_MAX	    16
-#define ACPI_DMAR_UNIT_MAX  16
-#define ACPI_NOTE_MAX	    16
+#define ACPI_CPU_MAX	   256
+#define ACPI_IOAPIC_MAX	   16
+#define ACPI_OVERRIDE_MAX  32
+#define ACPI_TABLE_MAX	   64
+#define ACPI_MCFG_MAX	   16
+#define ACPI_DMAR_UNIT_MAX 16
+#define ACPI_NOTE_MAX	   16
 
 struct acpi_env {
 	/* A pointer to `len` readable bytes at physical `addr`, valid until the parse ends; NULL if
@@ -26,18 +27,18 @@ struct acpi_env {
 
 /* Generic Address Structure, reduced to what we use. */
 struct acpi_gas {
-	uint64_t addr; /* 0: absent */
-	uint8_t space; /* 0 memory, 1 I/O port, 2 PCI configuration */
-	uint8_t bits;  /* register width */
+	uint64_t addr;	/* 0: absent */
+	uint8_t space;	/* 0 memory, 1 I/O port, 2 PCI configuration */
+	uint8_t bits;	/* register width */
 	uint8_t access; /* access size code, 0 to 4 */
 };
 
 struct acpi_uart { /* SPCR or DBG2: a 16550-compatible port */
 	bool present;
 	struct acpi_gas gas;
-	uint32_t baud;	/* 0: leave as it is */
-	uint32_t gsi;	/* 0: unknown */
-	uint8_t irq;	/* 8259 IRQ, 0: unknown */
+	uint32_t baud; /* 0: leave as it is */
+	uint32_t gsi;  /* 0: unknown */
+	uint8_t irq;   /* 8259 IRQ, 0: unknown */
 };
 
 struct acpi_info {
@@ -123,9 +124,10 @@ struct acpi_info {
 };
 
 /*
- * Reads all known tables, starting from the RSDP copy `rsdp` (20 or 36 bytes), or, if rsdp_len is 0 or its
- * checksum is bad, from a scan of the EBDA and E0000h-FFFFFh. `info` is zeroed first. Returns 0 if an
- * RSDT or XSDT was found; E_NOENT if not. A broken table is noted and skipped, never believed.
+ * Reads all known tables, starting from the RSDP copy `rsdp` (20 or 36 bytes), or, if rsdp_len is 0
+ * or its checksum is bad, from a scan of the EBDA and E0000h-FFFFFh. `info` is zeroed first.
+ * Returns 0 if an RSDT or XSDT was found; E_NOENT if not. A broken table is noted and skipped,
+ * never believed.
  */
 int acpi_parse(struct acpi_info *info, const struct acpi_env *env, const uint8_t *rsdp,
 	       size_t rsdp_len);

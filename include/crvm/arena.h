@@ -1,6 +1,6 @@
 /*
- * An arena: all memory of one owner, given back whole at its end (mm/arena.c). A VM's objects, page tables
- * and RAM live in one. The caller serialises calls on one arena.
+ * An arena: all memory of one owner, given back whole at its end (mm/arena.c). A VM's objects, page
+ * tables and RAM live in one. The caller serialises calls on one arena.
  */
 #pragma once
 
@@ -24,12 +24,13 @@ void *arena_alloc(struct arena *a, size_t size, size_t align) must_check;
 must_check int arena_frames(struct arena *a, unsigned order, hpa_t *out);
 
 /*
- * At least `size` bytes of zeroed frames in as few, as large and as aligned blocks as there are; calls
- * `got(ctx, offset, base, len)` for each in rising offset. E_NOMEM (what was taken stays until destroy), or
- * the first error of `got`. `size` is a multiple of PAGE_SIZE.
+ * At least `size` bytes of zeroed frames in as few, as large and as aligned blocks as there are;
+ * calls `got(ctx, offset, base, len)` for each in rising offset. E_NOMEM (what was taken stays
+ * until destroy), or the first error of `got`. `size` is a multiple of PAGE_SIZE.
  */
 must_check int arena_blocks(struct arena *a, uint64_t size,
-			    int (*got)(void *ctx, uint64_t offset, hpa_t base, uint64_t len), void *ctx);
+			    int (*got)(void *ctx, uint64_t offset, hpa_t base, uint64_t len),
+			    void *ctx);
 
 /* Scrubs (zeroes) every frame and gives it back. The arena may be used again after arena_init. */
 void arena_destroy(struct arena *a);

@@ -17,10 +17,10 @@
 #define BOOT_NOTE_MAX	 8
 
 enum boot_mem_type { /* values of the Multiboot2 memory map; every other value means reserved */
-	BOOT_MEM_RAM = 1,
-	BOOT_MEM_ACPI = 3,
-	BOOT_MEM_NVS = 4,
-	BOOT_MEM_BAD = 5,
+		     BOOT_MEM_RAM = 1,
+		     BOOT_MEM_ACPI = 3,
+		     BOOT_MEM_NVS = 4,
+		     BOOT_MEM_BAD = 5,
 };
 
 struct boot_range {
@@ -62,24 +62,25 @@ struct boot_info {
 	struct boot_module module[BOOT_MODULE_MAX];
 	struct boot_framebuffer fb;
 	struct boot_symbols symbols;
-	/* Every section with an address that the loader placed (to be reserved), see boot_reserve. */
+	/* Every section with an address that the loader placed (to be reserved), see boot_reserve.
+	 */
 	unsigned reserve_count;
 	struct {
 		uint64_t start, end;
 	} reserve[64];
-	uint8_t rsdp[36];     /* copy of the RSDP: the new tag's if there is one, else the old tag's */
-	uint8_t rsdp_len;     /* 0, 20 or 36 */
-	bool efi;	      /* an EFI system table tag was there */
-	unsigned note_count;  /* things found wrong, for the log once there is one */
+	uint8_t rsdp[36]; /* copy of the RSDP: the new tag's if there is one, else the old tag's */
+	uint8_t rsdp_len; /* 0, 20 or 36 */
+	bool efi;	  /* an EFI system table tag was there */
+	unsigned note_count; /* things found wrong, for the log once there is one */
 	char note[BOOT_NOTE_MAX][96];
 };
 
 /*
  * Parses the boot information at `mbi` (`avail`: bytes that may be read there, at least its own
- * total_size when that is sane). `info` is zeroed first. Returns 0; E_INVAL if no memory map with RAM
- * could be had or the structure is broken past use. Lesser faults (a tag too short, a table too long, an
- * odd framebuffer, overlong texts) leave that item out and add a note.
- * Overlapping, zero-length and wrapping memory ranges: the latter two are dropped with a note; overlaps
- * are left to the frame allocator.
+ * total_size when that is sane). `info` is zeroed first. Returns 0; E_INVAL if no memory map with
+ * RAM could be had or the structure is broken past use. Lesser faults (a tag too short, a table too
+ * long, an odd framebuffer, overlong texts) leave that item out and add a note. Overlapping,
+ * zero-length and wrapping memory ranges: the latter two are dropped with a note; overlaps are left
+ * to the frame allocator.
  */
 int boot_parse(struct boot_info *info, const void *mbi, size_t avail);

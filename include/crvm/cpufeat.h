@@ -43,11 +43,12 @@ bool cpufeat_has(const struct cpu_features *f, enum cpu_feature feature);
 /* CPUF_COUNT rows. The table is static: of the last call. */
 const struct feature *cpufeat_table(const struct cpu_features *f);
 /* Adds an item for the first feature word in which the CPUs differ. */
-void cpufeat_compare(const struct cpu_features *boot, const struct cpu_features *other, unsigned cpu,
-		     struct verdict *v);
+void cpufeat_compare(const struct cpu_features *boot, const struct cpu_features *other,
+		     unsigned cpu, struct verdict *v);
 
 /* The boot CPU's. */
 extern struct cpu_features boot_cpu_features;
 
-/* Control registers, EFER, PAT of this CPU as the host kernel wants them, as far as the CPU has them. */
+/* Control registers, EFER, PAT of this CPU as the host kernel wants them, as far as the CPU has
+ * them. */
 void cpufeat_enable(const struct cpu_features *f);

@@ -1,6 +1,7 @@
 /*
- * What a device model is to the rest (devices/ includes this, io.h, addr.h and lib only). A device knows no VM, no vCPU and no
- * other device: what it needs is handed to it at its creation, through structs of functions.
+ * What a device model is to the rest (devices/ includes this, io.h, addr.h and lib only). A device
+ * knows no VM, no vCPU and no other device: what it needs is handed to it at its creation, through
+ * structs of functions.
  */
 #pragma once
 
@@ -9,7 +10,8 @@
 
 struct device {
 	const char *name;
-	/* Taken by whoever enters the device (buses, timers, console), never by the device itself. */
+	/* Taken by whoever enters the device (buses, timers, console), never by the device itself.
+	 */
 	struct spinlock lock; /* RANK_DEVICE */
 	void (*reset)(struct device *d);
 };

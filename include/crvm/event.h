@@ -1,6 +1,7 @@
 /*
- * Events that are delivered through a guest's IDT. Shared by core/ and the backends; knows no interrupt chip.
- * Source: Intel SDM Vol. 3A, "Interrupt and Exception Overview"; Vol. 3C, "Event Injection".
+ * Events that are delivered through a guest's IDT. Shared by core/ and the backends; knows no
+ * interrupt chip. Source: Intel SDM Vol. 3A, "Interrupt and Exception Overview"; Vol. 3C, "Event
+ * Injection".
  */
 #pragma once
 
@@ -8,7 +9,7 @@
 
 enum event_kind {
 	EVENT_NONE,
-	EVENT_EXTINT,	      /* external interrupt */
+	EVENT_EXTINT, /* external interrupt */
 	EVENT_NMI,
 	EVENT_EXCEPTION,      /* hardware exception */
 	EVENT_SOFT_INT,	      /* INT n */

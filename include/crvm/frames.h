@@ -12,8 +12,8 @@
 /* Who owns a frame. */
 enum frame_owner {
 	FRAME_FREE = 0,
-	FRAME_NONE = 1,	  /* RAM that is not ours to give: firmware, first page, holes rounded off */
-	FRAME_IMAGE = 2,  /* the hypervisor's text, data and bss */
+	FRAME_NONE = 1,	 /* RAM that is not ours to give: firmware, first page, holes rounded off */
+	FRAME_IMAGE = 2, /* the hypervisor's text, data and bss */
 	FRAME_MODULE = 3, /* boot modules and symbol sections */
 	FRAME_TABLE = 4,  /* the frame table itself */
 	FRAME_HV = 5,	  /* allocated by the hypervisor for itself */
@@ -27,18 +27,19 @@ typedef uint16_t frame_owner_t; /* enum frame_owner, or FRAME_VM0 + n */
 void frames_init(void);
 
 /*
- * Before the RAM around it is added (else E_BUSY): what overlaps [base, base + len) gets `owner`, never to
- * be allocated. Partial frames count whole. Where ranges overlap, the first one wins; the first page is
- * FRAME_NONE from the start. At most 256 ranges (E_NOMEM); E_INVAL if it wraps or is for FRAME_FREE.
+ * Before the RAM around it is added (else E_BUSY): what overlaps [base, base + len) gets `owner`,
+ * never to be allocated. Partial frames count whole. Where ranges overlap, the first one wins; the
+ * first page is FRAME_NONE from the start. At most 256 ranges (E_NOMEM); E_INVAL if it wraps or is
+ * for FRAME_FREE.
  */
 must_check int frames_reserve(uint64_t base, uint64_t len, frame_owner_t owner);
 
 /*
- * Adds RAM. Its table is carved from the range itself, as low as possible outside what is reserved; the
- * range must be reachable through phys_to_virt (nothing but the table is touched). Rounded inward to whole
- * frames; what overlaps RAM added before or lies beyond the direct map is left out. E_NOMEM if it (or any
- * piece that overlaps leave) cannot hold its own table or there are more than 64 regions, E_INVAL if it
- * wraps; then nothing is added.
+ * Adds RAM. Its table is carved from the range itself, as low as possible outside what is reserved;
+ * the range must be reachable through phys_to_virt (nothing but the table is touched). Rounded
+ * inward to whole frames; what overlaps RAM added before or lies beyond the direct map is left out.
+ * E_NOMEM if it (or any piece that overlaps leave) cannot hold its own table or there are more than
+ * 64 regions, E_INVAL if it wraps; then nothing is added.
  */
 must_check int frames_add(uint64_t base, uint64_t len);
 

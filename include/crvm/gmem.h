@@ -1,6 +1,6 @@
 /*
- * A VM's guest-physical memory (mm/gmem.c): sorted slots gpa -> host memory. The only code that turns a guest
- * address into a pointer, always with bounds. Knows no VM and no nested page table.
+ * A VM's guest-physical memory (mm/gmem.c): sorted slots gpa -> host memory. The only code that
+ * turns a guest address into a pointer, always with bounds. Knows no VM and no nested page table.
  */
 #pragma once
 
@@ -20,16 +20,19 @@ struct gmem {
 	struct gmem_slot slot[GMEM_SLOT_MAX]; /* sorted, disjoint */
 };
 
-/* E_INVAL misaligned, empty or wrapping; E_EXIST overlap; E_NOMEM table full. Before the VM runs. */
+/* E_INVAL misaligned, empty or wrapping; E_EXIST overlap; E_NOMEM table full. Before the VM runs.
+ */
 must_check int gmem_add(struct gmem *m, gpa_t gpa, uint64_t len, void *host, bool readonly);
 
 /*
- * The host's view of [gpa, gpa + len) if it lies in one slot; else NULL. For writing: NULL for a read-only slot. len > 0.
+ * The host's view of [gpa, gpa + len) if it lies in one slot; else NULL. For writing: NULL for a
+ * read-only slot. len > 0.
  */
 void *gmem_ptr(const struct gmem *m, gpa_t gpa, uint64_t len);
 void *gmem_ptr_write(const struct gmem *m, gpa_t gpa, uint64_t len);
 
-/* Copies across slots; E_FAULT if any byte is not memory, then nothing was copied (reads: buf is undefined). */
+/* Copies across slots; E_FAULT if any byte is not memory, then nothing was copied (reads: buf is
+ * undefined). */
 must_check int gmem_read(const struct gmem *m, gpa_t gpa, void *buf, uint64_t len);
 /* Bytes of read-only slots are skipped silently, as on a PC. */
 must_check int gmem_write(const struct gmem *m, gpa_t gpa, const void *buf, uint64_t len);

@@ -1,8 +1,8 @@
 /*
- * The hypervisor's own page tables (mm/hostmap.c): 4 levels, W^X. Every physical address has at most one
- * virtual address here: DIRECT_MAP_BASE + address (the image has its own at IMAGE_BASE as well, and its direct
- * alias is never writable where the image is not).
- * Source: Intel SDM Vol. 3A, "4-Level Paging and 5-Level Paging".
+ * The hypervisor's own page tables (mm/hostmap.c): 4 levels, W^X. Every physical address has at
+ * most one virtual address here: DIRECT_MAP_BASE + address (the image has its own at IMAGE_BASE as
+ * well, and its direct alias is never writable where the image is not). Source: Intel SDM Vol. 3A,
+ * "4-Level Paging and 5-Level Paging".
  */
 #pragma once
 
@@ -45,16 +45,16 @@ struct hostmap {
 must_check int hostmap_init(struct hostmap *m, bool nx, bool big1g);
 
 /*
- * Maps [va, va + len) to pa with the largest pages that alignment allows. All three multiples of PAGE_SIZE. Pages
- * already mapped to the same address with the same flags are left; any other overlap is E_EXIST (nothing
- * before it is undone). E_INVAL for W with X, misalignment, wrap, non-canonical va; E_NOMEM. Additions only:
- * safe while other CPUs use the tables.
+ * Maps [va, va + len) to pa with the largest pages that alignment allows. All three multiples of
+ * PAGE_SIZE. Pages already mapped to the same address with the same flags are left; any other
+ * overlap is E_EXIST (nothing before it is undone). E_INVAL for W with X, misalignment, wrap,
+ * non-canonical va; E_NOMEM. Additions only: safe while other CPUs use the tables.
  */
 must_check int hostmap_map(struct hostmap *m, uint64_t va, hpa_t pa, uint64_t len, unsigned flags);
 
 /*
- * Changes the flags of pages that are all mapped (else E_NOENT, nothing changed), splitting larger pages. Before other CPUs
- * use the tables; the caller flushes its TLB.
+ * Changes the flags of pages that are all mapped (else E_NOENT, nothing changed), splitting larger
+ * pages. Before other CPUs use the tables; the caller flushes its TLB.
  */
 must_check int hostmap_protect(struct hostmap *m, uint64_t va, uint64_t len, unsigned flags);
 
@@ -66,8 +66,9 @@ must_check int hostmap_query(const struct hostmap *m, uint64_t va, hpa_t *pa, un
 			     uint64_t *page_size);
 
 /*
- * Calls `fn` for every run of pages that touch each other and have the same flags, in rising order, until it
- * returns false. For the W^X audit and for listings.
+ * Calls `fn` for every run of pages that touch each other and have the same flags, in rising order,
+ * until it returns false. For the W^X audit and for listings.
  */
 void hostmap_walk(const struct hostmap *m,
-		  bool (*fn)(void *ctx, uint64_t va, hpa_t pa, uint64_t len, unsigned flags), void *ctx);
+		  bool (*fn)(void *ctx, uint64_t va, hpa_t pa, uint64_t len, unsigned flags),
+		  void *ctx);

@@ -1,6 +1,6 @@
 /*
- * Routing of port and memory accesses to devices (core/io_bus.c). Filled at VM creation, then frozen and only
- * read. Knows no device type, no vCPU.
+ * Routing of port and memory accesses to devices (core/io_bus.c). Filled at VM creation, then
+ * frozen and only read. Knows no device type, no vCPU.
  */
 #pragma once
 
@@ -10,7 +10,7 @@
 #define IO_BUS_REGION_MAX 64u
 
 struct io_bus {
-	uint64_t limit;	     /* addresses are below it: 10000h for ports */
+	uint64_t limit; /* addresses are below it: 10000h for ports */
 	unsigned count;
 	bool frozen;
 	struct io_region region[IO_BUS_REGION_MAX];
@@ -27,13 +27,14 @@ must_check int io_bus_add(struct io_bus *b, const struct io_region *r);
 must_check int io_bus_freeze(struct io_bus *b, struct arena *a);
 
 /*
- * The device's answer, all ones (of `size` bytes) where there is no device or the access straddles a region's end. Writes there are dropped.
- * `size` 1, 2, 4, 8. Any CPU; takes the device's lock.
+ * The device's answer, all ones (of `size` bytes) where there is no device or the access straddles
+ * a region's end. Writes there are dropped. `size` 1, 2, 4, 8. Any CPU; takes the device's lock.
  */
 uint64_t io_bus_read(struct io_bus *b, uint64_t addr, unsigned size);
 void io_bus_write(struct io_bus *b, uint64_t addr, unsigned size, uint64_t value);
 /* REP INS/OUTS to one port: `count` items; all are done. */
 void io_bus_read_many(struct io_bus *b, uint64_t addr, unsigned size, void *buf, uint32_t count);
-void io_bus_write_many(struct io_bus *b, uint64_t addr, unsigned size, const void *buf, uint32_t count);
+void io_bus_write_many(struct io_bus *b, uint64_t addr, unsigned size, const void *buf,
+		       uint32_t count);
 /* The region that has all of [addr, addr + size), or NULL. */
 const struct io_region *io_bus_find(struct io_bus *b, uint64_t addr, unsigned size);

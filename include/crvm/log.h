@@ -9,9 +9,9 @@
 enum log_level { LOG_ERR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 /*
- * Writes one line (no newline in fmt) to the log ring, the serial console and the screen, with time,
- * CPU and level in front. Cut at 240 bytes. May be called with interrupts off and from exceptions;
- * never waits for a device.
+ * Writes one line (no newline in fmt) to the log ring, the serial console and the screen, with
+ * time, CPU and level in front. Cut at 240 bytes. May be called with interrupts off and from
+ * exceptions; never waits for a device.
  */
 void log_write(enum log_level level, const char *fmt, ...) printf_like(2, 3);
 

@@ -1,6 +1,6 @@
 /*
- * What belongs to one physical CPU. Reached through GS on that CPU (arch/, core/); others may only touch
- * the atomic members.
+ * What belongs to one physical CPU. Reached through GS on that CPU (arch/, core/); others may only
+ * touch the atomic members.
  */
 #pragma once
 
@@ -25,7 +25,7 @@ struct percpu {
 	struct percpu *self; /* at GS:0 */
 	uint32_t index;
 	uint32_t apic_id;
-	_Atomic uint32_t work; /* enum cpu_work */
+	_Atomic uint32_t work;	/* enum cpu_work */
 	_Atomic uint32_t state; /* enum cpu_state */
 
 	/* Locks held: a bit for each rank (spinlock.c). */

@@ -1,6 +1,6 @@
 /*
- * Ring of bytes with one producer and one consumer, which may be on different CPUs or one of them an
- * interrupt handler; no lock (lib/ring.c). The size is a power of two. Any file may use it.
+ * Ring of bytes with one producer and one consumer, which may be on different CPUs or one of them
+ * an interrupt handler; no lock (lib/ring.c). The size is a power of two. Any file may use it.
  */
 #pragma once
 

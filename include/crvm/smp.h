@@ -7,17 +7,19 @@
 #include <crvm/percpu.h>
 #include <crvm/verdict.h>
 
-/* Fills percpus from the MADT: the boot CPU first, at most `limit` (0: all); sets up the boot CPU's local APIC. */
+/* Fills percpus from the MADT: the boot CPU first, at most `limit` (0: all); sets up the boot CPU's
+ * local APIC. */
 void smp_enumerate(const struct acpi_info *acpi, unsigned limit);
 
-/* Stacks with guard pages for the boot CPU, which so far runs on those of the image. False: no memory. */
+/* Stacks with guard pages for the boot CPU, which so far runs on those of the image. False: no
+ * memory. */
 struct cpu_stacks;
 must_check bool smp_boot_stacks(struct cpu_stacks *s);
 
 /*
- * Starts all of them together; each calls ap_loop on its own stack, with traps, local APIC and timer set up, which sets
- * its state to CPU_ONLINE or CPU_FAILED and never returns. Waits for that; a CPU that stays silent for a second is
- * reported and set to CPU_FAILED.
+ * Starts all of them together; each calls ap_loop on its own stack, with traps, local APIC and
+ * timer set up, which sets its state to CPU_ONLINE or CPU_FAILED and never returns. Waits for that;
+ * a CPU that stays silent for a second is reported and set to CPU_FAILED.
  */
 void smp_start(const struct acpi_info *acpi, void (*ap_loop)(void));
 
@@ -25,8 +27,9 @@ void smp_start(const struct acpi_info *acpi, void (*ap_loop)(void));
 void smp_kick(struct percpu *cpu, enum cpu_work work);
 
 /*
- * Runs fn(arg) in another CPU's loop (or here, if it is this one) and waits for it; meanwhile serves calls made to
- * this CPU. With no lock held and interrupts on. E_NODEV if that CPU is not online.
+ * Runs fn(arg) in another CPU's loop (or here, if it is this one) and waits for it; meanwhile
+ * serves calls made to this CPU. With no lock held and interrupts on. E_NODEV if that CPU is not
+ * online.
  */
 must_check int smp_call(struct percpu *cpu, void (*fn)(void *arg), void *arg);
 /* From the CPU's loop. */

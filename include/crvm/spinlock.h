@@ -1,6 +1,7 @@
 /*
- * Ticket locks with ranks (arch/x86_64/spinlock.c; host tests bring their own). Any layer may use them. A
- * CPU acquires locks of rising rank only, which is checked in every build: a violation panics.
+ * Ticket locks with ranks (arch/x86_64/spinlock.c; host tests bring their own). Any layer may use
+ * them. A CPU acquires locks of rising rank only, which is checked in every build: a violation
+ * panics.
  */
 #pragma once
 
@@ -8,16 +9,16 @@
 #include <crvm/compiler.h>
 
 enum lock_rank { /* order of acquisition */
-	RANK_VM = 1,
-	RANK_DEVICE,
-	RANK_IRQCHIP,
-	RANK_TIMER,
-	RANK_SMP,
-	RANK_CONSOLE,
-	RANK_MAP,
-	RANK_FRAME,
-	RANK_LOG,
-	RANK_UART, /* innermost: the host's serial port */
+		 RANK_VM = 1,
+		 RANK_DEVICE,
+		 RANK_IRQCHIP,
+		 RANK_TIMER,
+		 RANK_SMP,
+		 RANK_CONSOLE,
+		 RANK_MAP,
+		 RANK_FRAME,
+		 RANK_LOG,
+		 RANK_UART, /* innermost: the host's serial port */
 };
 
 struct spinlock {
@@ -26,9 +27,9 @@ struct spinlock {
 	const char *name;
 };
 
-#define SPINLOCK_INIT(rank_, name_)                                                                \
-	{                                                                                          \
-		.rank = (rank_), .name = (name_)                                                   \
+#define SPINLOCK_INIT(rank_, name_)              \
+	{                                        \
+		.rank = (rank_), .name = (name_) \
 	}
 
 /*

@@ -1,5 +1,6 @@
 /*
- * Names for addresses, from the ELF symbols that the boot loader loaded; backtraces (arch/x86_64/symbols.c).
+ * Names for addresses, from the ELF symbols that the boot loader loaded; backtraces
+ * (arch/x86_64/symbols.c).
  */
 #pragma once
 

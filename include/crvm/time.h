@@ -13,8 +13,8 @@ struct percpu;
 void time_set_start(uint64_t tsc);
 
 /*
- * Measures the TSC by the best source present: CPUID.15h where a timer confirms it, HPET, ACPI PM timer, PIT.
- * Boot CPU, interrupts off. E_NODEV if no source ran.
+ * Measures the TSC by the best source present: CPUID.15h where a timer confirms it, HPET, ACPI PM
+ * timer, PIT. Boot CPU, interrupts off. E_NODEV if no source ran.
  */
 must_check int time_init(const struct acpi_info *acpi);
 /* "HPET", "PM timer", ... */
@@ -38,7 +38,8 @@ struct timer {
 /* On each CPU, after lapic_init_cpu. */
 void timer_init_cpu(void);
 /*
- * Calls t->fn(t) on this CPU, from its loop with no lock held, once the TSC has reached `deadline`. A queued timer is moved.
+ * Calls t->fn(t) on this CPU, from its loop with no lock held, once the TSC has reached `deadline`.
+ * A queued timer is moved.
  */
 void timer_set(struct timer *t, uint64_t deadline);
 /* On the CPU that queued it. Afterwards fn will not be called. */

@@ -32,7 +32,8 @@ enum trap_vector {
 	VECTOR_SPURIOUS = 0xff,
 };
 
-/* Loads this CPU's GDT, TSS, IDT and GS base. `stack_df` etc. come from stack_alloc. Once on each CPU. */
+/* Loads this CPU's GDT, TSS, IDT and GS base. `stack_df` etc. come from stack_alloc. Once on each
+ * CPU. */
 struct percpu;
 struct cpu_stacks {
 	uint64_t main, df, nmi, mc; /* tops */
@@ -43,8 +44,9 @@ void trap_init_cpu(struct percpu *cpu, const struct cpu_stacks *stacks);
 void trap_init(void);
 
 /*
- * Who handles a vector of VECTOR_DEVICE and above; runs with interrupts off and must not do more than
- * acknowledge, set a bit, push a byte. The local APIC's EOI follows it. Boot CPU only, before the vector can come.
+ * Who handles a vector of VECTOR_DEVICE and above; runs with interrupts off and must not do more
+ * than acknowledge, set a bit, push a byte. The local APIC's EOI follows it. Boot CPU only, before
+ * the vector can come.
  */
 void trap_set_handler(uint8_t vector, void (*fn)(void *ctx), void *ctx);
 

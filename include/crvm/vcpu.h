@@ -1,8 +1,9 @@
 /*
- * A virtual CPU as core/ and a backend share it, and why it left the guest. Knows no VMCS field, no device.
+ * A virtual CPU as core/ and a backend share it, and why it left the guest. Knows no VMCS field, no
+ * device.
  *
- * Ownership: only the physical CPU on which a vCPU is loaded touches anything here but `requests`. Others set a
- * request bit and kick.
+ * Ownership: only the physical CPU on which a vCPU is loaded touches anything here but `requests`.
+ * Others set a request bit and kick.
  */
 #pragma once
 
@@ -12,56 +13,93 @@
 #include <crvm/event.h>
 
 enum vcpu_reg { /* the first 16 in the order of their numbers in instructions */
-	REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
-	REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
-	REG_RIP, REG_RFLAGS,
-	REG_CR0, REG_CR2, REG_CR3, REG_CR4, REG_CR8, /* as the guest sees them */
-	REG_DR0, REG_DR1, REG_DR2, REG_DR3, REG_DR6, REG_DR7,
-	REG_EFER, REG_PAT, REG_XCR0,
-	REG_STAR, REG_LSTAR, REG_CSTAR, REG_FMASK, REG_KERNEL_GS_BASE, REG_TSC_AUX,
-	REG_SYSENTER_CS, REG_SYSENTER_ESP, REG_SYSENTER_EIP,
-	REG_GDTR_BASE, REG_GDTR_LIMIT, REG_IDTR_BASE, REG_IDTR_LIMIT,
-	REG_TSC_OFFSET, /* added to the host's TSC for the guest */
-	REG_INT_SHADOW, /* bit 0: blocking by STI, bit 1: by MOV SS, bit 3: by NMI */
-	REG_HALTED,	/* 1: the vCPU waits in HLT */
-	REG_COUNT
+		REG_RAX,
+		REG_RCX,
+		REG_RDX,
+		REG_RBX,
+		REG_RSP,
+		REG_RBP,
+		REG_RSI,
+		REG_RDI,
+		REG_R8,
+		REG_R9,
+		REG_R10,
+		REG_R11,
+		REG_R12,
+		REG_R13,
+		REG_R14,
+		REG_R15,
+		REG_RIP,
+		REG_RFLAGS,
+		REG_CR0,
+		REG_CR2,
+		REG_CR3,
+		REG_CR4,
+		REG_CR8, /* as the guest sees them */
+		REG_DR0,
+		REG_DR1,
+		REG_DR2,
+		REG_DR3,
+		REG_DR6,
+		REG_DR7,
+		REG_EFER,
+		REG_PAT,
+		REG_XCR0,
+		REG_STAR,
+		REG_LSTAR,
+		REG_CSTAR,
+		REG_FMASK,
+		REG_KERNEL_GS_BASE,
+		REG_TSC_AUX,
+		REG_SYSENTER_CS,
+		REG_SYSENTER_ESP,
+		REG_SYSENTER_EIP,
+		REG_GDTR_BASE,
+		REG_GDTR_LIMIT,
+		REG_IDTR_BASE,
+		REG_IDTR_LIMIT,
+		REG_TSC_OFFSET, /* added to the host's TSC for the guest */
+		REG_INT_SHADOW, /* bit 0: blocking by STI, bit 1: by MOV SS, bit 3: by NMI */
+		REG_HALTED,	/* 1: the vCPU waits in HLT */
+		REG_COUNT
 };
 
 enum vcpu_segreg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_COUNT };
 
 struct vcpu_segment {
 	uint16_t selector;
-	uint16_t attr; /* bits 0-7: type, S, DPL, P; 12-15: AVL, L, D/B, G, as in a descriptor's bits 40-55 */
+	uint16_t attr;	/* bits 0-7: type, S, DPL, P; 12-15: AVL, L, D/B, G, as in a descriptor's
+			   bits 40-55 */
 	uint32_t limit; /* in bytes */
 	uint64_t base;
 	bool unusable;
 };
 
 /* Why the guest was left. The order is that of the counters and traces. */
-#define EXIT_KINDS(X)                                                                              \
-	X(NONE, "none")                                                                            \
-	X(HOST_IRQ, "host interrupt")   /* to be served by enabling interrupts */                  \
-	X(HOST_NMI, "host NMI")		/* already handed to the host's handler */                     \
-	X(DEADLINE, "deadline")         /* vcpu.deadline has passed */                             \
-	X(IRQ_WINDOW, "interrupt window")                                                          \
-	X(NMI_WINDOW, "NMI window")                                                                \
-	X(PORT, "port I/O")                                                                        \
-	X(NESTED_FAULT, "memory access") /* not mapped, or not so, in the nested page table */     \
-	X(CPUID, "CPUID")                                                                          \
-	X(RDMSR, "RDMSR")                                                                          \
-	X(WRMSR, "WRMSR")                                                                          \
-	X(HLT, "HLT")                                                                              \
-	X(HYPERCALL, "hypercall")                                                                  \
-	X(CR_ACCESS, "control register")                                                           \
-	X(XSETBV, "XSETBV")                                                                        \
-	X(CACHE, "INVD/WBINVD")                                                                    \
-	X(PAUSE, "PAUSE")                                                                          \
-	X(UNDEFINED, "hidden instruction") /* one that this machine does not have: #UD */          \
-	X(PRIVILEGED, "forbidden instruction") /* RDPMC and its like: #GP */                       \
-	X(EXCEPTION, "exception")                                                                  \
-	X(TASK_SWITCH, "task switch")                                                              \
-	X(SHUTDOWN, "triple fault")                                                                \
-	X(ENTRY_FAILED, "failed VM entry")                                                         \
+#define EXIT_KINDS(X)                                                                          \
+	X(NONE, "none")                                                                        \
+	X(HOST_IRQ, "host interrupt") /* to be served by enabling interrupts */                \
+	X(HOST_NMI, "host NMI")	      /* already handed to the host's handler */               \
+	X(DEADLINE, "deadline")	      /* vcpu.deadline has passed */                           \
+	X(IRQ_WINDOW, "interrupt window")                                                      \
+	X(NMI_WINDOW, "NMI window")                                                            \
+	X(PORT, "port I/O")                                                                    \
+	X(NESTED_FAULT, "memory access") /* not mapped, or not so, in the nested page table */ \
+	X(CPUID, "CPUID")                                                                      \
+	X(RDMSR, "RDMSR")                                                                      \
+	X(WRMSR, "WRMSR")                                                                      \
+	X(HLT, "HLT")                                                                          \
+	X(HYPERCALL, "hypercall")                                                              \
+	X(CR_ACCESS, "control register")                                                       \
+	X(XSETBV, "XSETBV")                                                                    \
+	X(CACHE, "INVD/WBINVD")                                                                \
+	X(PAUSE, "PAUSE")                                                                      \
+	X(UNDEFINED, "hidden instruction")     /* one that this machine does not have: #UD */  \
+	X(PRIVILEGED, "forbidden instruction") /* RDPMC and its like: #GP */                   \
+	X(EXCEPTION, "exception")                                                              \
+	X(TASK_SWITCH, "task switch")                                                          \
+	X(SHUTDOWN, "triple fault")                                                            \
+	X(ENTRY_FAILED, "failed VM entry")                                                     \
 	X(UNKNOWN, "unknown exit")
 
 enum exit_kind {
@@ -78,7 +116,8 @@ struct vcpu_exit {
 	uint8_t insn_len;  /* instruction exits: bytes to skip */
 	uint16_t raw;	   /* the backend's reason, for traces only */
 	uint32_t raw_info; /* likewise */
-	/* Was being delivered when the exit came and must be delivered again; kind EVENT_NONE: nothing. */
+	/* Was being delivered when the exit came and must be delivered again; kind EVENT_NONE:
+	 * nothing. */
 	struct event interrupted;
 	union {
 		struct {
@@ -93,10 +132,11 @@ struct vcpu_exit {
 			uint64_t gpa;
 			uint64_t linear;
 			bool linear_valid;
-			bool page_walk; /* the access was to a guest paging structure */
-			uint8_t access; /* enum fault_access: what was tried */
+			bool page_walk;	 /* the access was to a guest paging structure */
+			uint8_t access;	 /* enum fault_access: what was tried */
 			uint8_t allowed; /* what the nested page table permits there */
-			bool misconfig;	 /* the nested page table is broken: the hypervisor is wrong */
+			bool misconfig;	 /* the nested page table is broken: the hypervisor is wrong
+					  */
 		} fault;
 		struct {
 			uint8_t cr;	/* 0, 3, 4, 8 */
@@ -121,7 +161,7 @@ _Static_assert(sizeof(struct vcpu_exit) <= 64, "one cache line");
 
 /* Set by anyone, with smp_kick after it. */
 enum vcpu_request {
-	REQ_IRQ = 1u << 0,   /* an interrupt chip may have a vector */
+	REQ_IRQ = 1u << 0, /* an interrupt chip may have a vector */
 	REQ_NMI = 1u << 1,
 	REQ_STOP = 1u << 2,  /* leave the run loop */
 	REQ_FLUSH = 1u << 3, /* the nested page table lost permissions: flush before entry */

@@ -1,6 +1,6 @@
 /*
- * What keeps this machine from running VMs, in words for its owner (lib/verdict.c). Any file may add to
- * a verdict; core prints it.
+ * What keeps this machine from running VMs, in words for its owner (lib/verdict.c). Any file may
+ * add to a verdict; core prints it.
  */
 #pragma once
 

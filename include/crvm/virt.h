@@ -1,6 +1,6 @@
 /*
- * The seam between core/ and a backend (vmx/, tests/fake/). core/ calls it; a backend fills it in and names
- * no device and no VM.
+ * The seam between core/ and a backend (vmx/, tests/fake/). core/ calls it; a backend fills it in
+ * and names no device and no VM.
  */
 #pragma once
 
@@ -15,31 +15,33 @@ struct virt_backend {
 	const char *name; /* "Intel VMX" */
 
 	/*
-	 * Once, on the boot CPU: reads what the CPU offers; what it lacks goes to the verdict. Changes
-	 * nothing but an unlocked IA32_FEATURE_CONTROL, which it enables and locks. May run with no VMX.
+	 * Once, on the boot CPU: reads what the CPU offers; what it lacks goes to the verdict.
+	 * Changes nothing but an unlocked IA32_FEATURE_CONTROL, which it enables and locks. May run
+	 * with no VMX.
 	 */
 	void (*probe)(struct verdict *v);
 
 	/* After probe: rows for the table of what the machine has. */
 	const struct feature *(*features)(unsigned *count);
 
-	/* On each CPU, after a probe without verdict: enters VMX operation. 0, or E_IO with a verdict item. */
+	/* On each CPU, after a probe without verdict: enters VMX operation. 0, or E_IO with a
+	 * verdict item. */
 	int (*cpu_enable)(unsigned cpu, struct verdict *v);
 
 	/* On a CPU where cpu_enable succeeded: leaves VMX operation. */
 	void (*cpu_disable)(unsigned cpu);
 
 	/*
-	 * A VM's share: empty nested page table, every port and MSR intercepted. All memory comes from
-	 * the arena and goes with it. `use_vpid`: tag TLB entries, if the CPU can. E_NOMEM.
+	 * A VM's share: empty nested page table, every port and MSR intercepted. All memory comes
+	 * from the arena and goes with it. `use_vpid`: tag TLB entries, if the CPU can. E_NOMEM.
 	 */
 	int (*vm_init)(struct virt_vm **vm, struct arena *arena, uint16_t vm_id, bool use_vpid);
 
 	/*
-	 * The nested page table, before the VM runs or with all its vCPUs out of the guest. gpa, hpa and len are
-	 * multiples of PAGE_SIZE; the largest pages that alignment allows are used. map: E_EXIST over what is
-	 * mapped, E_NOMEM, E_INVAL. protect: E_NOENT where nothing is mapped. After losing permissions each vCPU needs
-	 * flush_tlb before it enters again.
+	 * The nested page table, before the VM runs or with all its vCPUs out of the guest. gpa,
+	 * hpa and len are multiples of PAGE_SIZE; the largest pages that alignment allows are used.
+	 * map: E_EXIST over what is mapped, E_NOMEM, E_INVAL. protect: E_NOENT where nothing is
+	 * mapped. After losing permissions each vCPU needs flush_tlb before it enters again.
 	 */
 	int (*nested_map)(struct virt_vm *vm, gpa_t gpa, hpa_t hpa, uint64_t len, unsigned flags);
 	int (*nested_protect)(struct virt_vm *vm, gpa_t gpa, uint64_t len, unsigned flags);
@@ -47,25 +49,30 @@ struct virt_backend {
 			    uint64_t *page_size);
 	/* Calls fn for every mapped page, in rising order, until it returns false. */
 	void (*nested_walk)(const struct virt_vm *vm,
-			    bool (*fn)(void *ctx, gpa_t gpa, hpa_t hpa, uint64_t len, unsigned flags),
+			    bool (*fn)(void *ctx, gpa_t gpa, hpa_t hpa, uint64_t len,
+				       unsigned flags),
 			    void *ctx);
 
-	/* Whether accesses leave the guest (they do at first). For ports that cost nothing, and MSRs that are switched. */
+	/* Whether accesses leave the guest (they do at first). For ports that cost nothing, and
+	 * MSRs that are switched. */
 	void (*intercept_port)(struct virt_vm *vm, uint16_t port, bool exits);
 	void (*intercept_msr)(struct virt_vm *vm, uint32_t msr, bool read_exits, bool write_exits);
 
-	/* v->virt and the registers at power-on or INIT (SDM Vol. 3A, "Processor State After Reset"). */
+	/* v->virt and the registers at power-on or INIT (SDM Vol. 3A, "Processor State After
+	 * Reset"). */
 	int (*vcpu_init)(struct vcpu *v, struct virt_vm *vm, struct arena *arena);
 	void (*vcpu_reset)(struct vcpu *v);
 
 	/*
-	 * Makes a vCPU current on this physical CPU, with its MSRs and debug registers; nothing else below works
-	 * without. Unload writes everything back, so that another CPU may load it. The FPU is core's.
+	 * Makes a vCPU current on this physical CPU, with its MSRs and debug registers; nothing
+	 * else below works without. Unload writes everything back, so that another CPU may load it.
+	 * The FPU is core's.
 	 */
 	void (*vcpu_load)(struct vcpu *v);
 	void (*vcpu_unload)(struct vcpu *v);
 
-	/* Enters the guest and fills v->exit. Host interrupts off; comes back at once if one is pending. */
+	/* Enters the guest and fills v->exit. Host interrupts off; comes back at once if one is
+	 * pending. */
 	void (*run)(struct vcpu *v);
 
 	uint64_t (*get_reg)(struct vcpu *v, enum vcpu_reg reg);
@@ -82,8 +89,8 @@ struct virt_backend {
 	void (*want_window)(struct vcpu *v, enum event_kind kind, bool on);
 
 	/*
-	 * Past the instruction that exited: RIP, the STI and MOV SS shadow, RF; a single step (TF) that it
-	 * completes becomes a pending #DB.
+	 * Past the instruction that exited: RIP, the STI and MOV SS shadow, RF; a single step (TF)
+	 * that it completes becomes a pending #DB.
 	 */
 	void (*skip_insn)(struct vcpu *v);
 

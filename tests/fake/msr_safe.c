@@ -1,5 +1,6 @@
 /*
- * Stands in for trap_entry.S where the code under test is linked with the native cpu_ops but not run on them.
+ * Stands in for trap_entry.S where the code under test is linked with the native cpu_ops but not
+ * run on them.
  */
 #include <crvm/cpu.h>
 #include <crvm/status.h>

@@ -120,6 +120,7 @@ class Session:
             bad = fatal and re.compile(fatal).search(self.text, self.seen)
             if bad:
                 self.linger(2)
+                bad = re.compile(fatal).search(self.text, self.seen)
                 self.fail(f"{bad.group()!r} while waiting for {pattern!r}")
             left = deadline - time.monotonic()
             if left <= 0:

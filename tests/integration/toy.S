@@ -47,7 +47,9 @@ next:	mov	4(%edi), %eax
 	add	%eax, %edi
 	jmp	tags
 
-ready:	mov	$prompt, %esi
+ready:	rdtsc
+	mov	%eax, %edi		/* to be seen in the register dump: how long the boot took */
+	mov	$prompt, %esi
 	call	puts
 	movl	$0x07420741, 0xb8000	/* "AB" on the screen */
 loop:	mov	$COM1 + 5, %dx
@@ -75,6 +77,10 @@ hang:	mov	$0x600dcafe, %esi	/* to be seen in the register dump */
 triple:	lidt	no_idt
 	int3
 poweroff:
+	mov	$COM1 + 5, %dx		/* let the last byte leave the chip */
+	in	%dx, %al
+	test	$0x40, %al
+	jz	poweroff
 	mov	$0x2000, %ax		/* ACPI S5 on PM1a_CNT of ... */
 	mov	$0xb004, %dx		/* ... Bochs */
 	out	%ax, %dx

@@ -18,7 +18,7 @@ BINARY = {".png", ".gz", ".iso", ".bin"}
 C = {".c", ".h"}
 LENGTH_LIMITED = {".c", ".h", ".S", ".py", ".sh", ".mk"}
 # Directories that exist on somebody's machine only. Written so that this file does not name one itself.
-MACHINE_PATH = re.compile("/(?:wor" + "k|home/[a-z]|User" + "s)/")
+MACHINE_PATH = re.compile("/(?:wor" + "k|home/[a-z]+|User" + "s)/")
 
 
 def files(root):

@@ -168,8 +168,8 @@ static void test_compare_equal(void **state)
 	struct verdict v = {0};
 
 	(void)state;
-	b.leaf1.ecx |= 1u << 27; /* OSXSAVE follows CR4, */
-	b.leaf7.ecx |= 1u << 4;	 /* OSPKE too; */
+	b.leaf1.ecx |= 1u << 27;  /* OSXSAVE follows CR4, */
+	b.leaf7.ecx |= 1u << 4;	  /* OSPKE too; */
 	b.leaf1.ebx = 0x03000000; /* the APIC ID differs by its nature */
 	cpufeat_compare(&a, &b, 3, &v);
 	assert_int_equal(v.count, 0);
@@ -186,7 +186,8 @@ static void test_compare_names_the_first_difference(void **state)
 	cpufeat_compare(&a, &b, 3, &v);
 	assert_int_equal(v.count, 1);
 	assert_string_equal(v.item[0].fact, "the CPUs differ");
-	assert_non_null(strstr(v.item[0].saw, "CPUID.7:EBX is 00100080 on CPU 0 but 00000080 on CPU 3"));
+	assert_non_null(
+		strstr(v.item[0].saw, "CPUID.7:EBX is 00100080 on CPU 0 but 00000080 on CPU 3"));
 	assert_non_null(strstr(v.item[0].saw, "bits 00100000"));
 	assert_non_null(strstr(v.item[0].todo, "cpus="));
 }
