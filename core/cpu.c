@@ -9,6 +9,7 @@
 
 #include "console.h"
 #include "machine.h"
+#include "vm.h"
 
 static void console_work(void)
 {
@@ -42,6 +43,8 @@ no_return void cpu_loop(void)
 			cpu_do_work(work);
 			continue;
 		}
+		if (sched_run())
+			continue;
 		/* With interrupts off no bit can be set between the look and the sleep. */
 		irq_disable();
 		if (!atomic_load(&cpu->work))

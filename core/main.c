@@ -3,6 +3,7 @@
  */
 #include <crvm/apic.h>
 #include <crvm/cpufeat.h>
+#include <crvm/fpu.h>
 #include <crvm/frames.h>
 #include <crvm/hostvm.h>
 #include <crvm/panic.h>
@@ -21,6 +22,7 @@
 #include "machine.h"
 #include "panic_priv.h"
 #include "version.h"
+#include "vm.h"
 
 #define GIB4	   (1ul << 32)
 #define MEMORY_MIN (31ul << 20) /* a machine of 32 MiB has some less in its map */
@@ -222,6 +224,7 @@ static no_return void hv_main_on_stack(void)
 		 cpu_count == 1 ? "" : "s", machine.up_ticks);
 	report_machine();
 	report_verdict();
+	vm_start_all();
 	shell_start();
 	cpu_loop();
 }
@@ -236,6 +239,7 @@ void hv_main(uint64_t mbi, uint64_t tsc)
 	log_printf("CRVM %s\n", CRVM_VERSION);
 	cpufeat_read(&boot_cpu_features, &cpu_ops_native);
 	cpufeat_enable(&boot_cpu_features);
+	fpu_init_cpu();
 	read_boot_info(mbi);
 	init_memory();
 	if (!smp_boot_stacks(&stacks))

@@ -4,12 +4,12 @@ include tests/lint/lint.mk
 
 JOBS := $(shell nproc)
 # One integration test, or several: a part of the name, such as K='test_iso.py::test_boots'.
-K :=
+K ?=
 
 .PHONY: test test-build test-integration coverage
 test: ## run all tests: unit, fuzz, lint, integration (DEPS=check: only look for packages)
 	@scripts/deps test
-	$(Q)B='$(B)' MAKE='$(MAKE)' $(PY) tests/run-tests
+	$(if $(ONLY_CHECK),,$(Q)B='$(B)' MAKE='$(MAKE)' $(PY) tests/run-tests)
 
 # What the parts need; built first, and by all CPUs.
 test-build: $(B)/crvm.iso $(UNIT_BIN) $(FUZZ_BIN)
@@ -20,7 +20,8 @@ test-integration: $(B)/crvm.iso ## boot it in emulators and talk to it (K=part-o
 
 coverage: ## how much of the code the unit tests reach (gcov)
 	@scripts/deps coverage
-	@rm -rf $(B)/cov
-	$(Q)$(MAKE) --no-print-directory B=$(B)/cov UNIT_EXTRA=--coverage test-unit > /dev/null
+	@rm -rf $(B)/cov && mkdir -p $(B)
+	$(Q)$(MAKE) --no-print-directory B=$(B)/cov UNIT_EXTRA=--coverage test-unit \
+	  > $(B)/coverage.log 2>&1 || { tail -n 40 $(B)/coverage.log; exit 1; }
 	$(Q)gcovr --root . --object-directory $(B)/cov --filter '(lib|mm|boot|core|devices|vmx|arch)/' \
 	  --gcov-ignore-parse-errors --sort-uncovered --print-summary $(B)/cov

@@ -3,11 +3,13 @@
  * how many CPUs there are, how they are started, or any VM. Source: Intel SDM Vol. 3C, "Enabling
  * and Entering VMX Operation", "Restrictions on VMX Operation".
  */
-#include "caps.h"
 #include "insn.h"
+#include "vmx.h"
 
 #include <crvm/frames.h>
+#include <crvm/cpufeat.h>
 #include <crvm/hostmap.h>
+#include <crvm/log.h>
 #include <crvm/panic.h>
 #include <crvm/status.h>
 #include <crvm/string.h>
@@ -22,16 +24,36 @@ static struct {
 } vmx_cpus[VMX_CPUS_MAX];
 
 /* Written by probe, before any other CPU enters; constant from then on. */
-static struct vmx_caps boot_caps;
+struct vmx_config vmx_config;
 static struct feature feature_rows[VMX_FEATURES_MAX];
 static unsigned feature_count;
 
+/* What VMs will be made with; all that vmx_caps_verdict let pass should do. */
+static void backend_configure(struct verdict *v)
+{
+	struct vmx_control_refusal refusal;
+
+	if (!vmx_controls_choose(&vmx_config.caps, &vmx_config.controls, &refusal)) {
+		verdict_add(v, "A VMX control that CRVM needs cannot be had",
+			    "use a newer Intel CPU; in a VM, have the hypervisor below offer it",
+			    "\"%s\" (%s) %s", refusal.name, refusal.why,
+			    refusal.must_be_one ? "cannot be 0" : "cannot be 1");
+		return;
+	}
+	vmx_config.preemption_shift = vmx_config.caps.msr[CAP_VMX_MISC] & 31;
+	if (mtrr_read(&vmx_config.mtrr, &cpu_ops_native, boot_cpu_features.phys_bits))
+		log_warn("the MTRRs cannot be read: VM memory is uncacheable, and slow");
+	vmx_tlb_init(&vmx_config.caps);
+}
+
 static void backend_probe(struct verdict *v)
 {
-	vmx_caps_read(&boot_caps, &cpu_ops_native);
-	vmx_caps_unlock(&boot_caps, &cpu_ops_native);
-	feature_count = vmx_caps_features(&boot_caps, feature_rows);
-	vmx_caps_verdict(&boot_caps, v);
+	vmx_caps_read(&vmx_config.caps, &cpu_ops_native);
+	vmx_caps_unlock(&vmx_config.caps, &cpu_ops_native);
+	feature_count = vmx_caps_features(&vmx_config.caps, feature_rows);
+	vmx_caps_verdict(&vmx_config.caps, v);
+	if (!v->count)
+		backend_configure(v);
 }
 
 static const struct feature *backend_features(unsigned *count)
@@ -47,7 +69,7 @@ static bool backend_cpu_fits(unsigned cpu, struct verdict *v)
 
 	vmx_caps_read(&caps, &cpu_ops_native);
 	vmx_caps_unlock(&caps, &cpu_ops_native);
-	return vmx_caps_compare(&boot_caps, &caps, cpu, v) &&
+	return vmx_caps_compare(&vmx_config.caps, &caps, cpu, v) &&
 	       vmx_caps_check_cr(&caps, cpu, read_cr0(), read_cr4() | CR4_VMXE, v);
 }
 
@@ -65,7 +87,7 @@ static int backend_enter(unsigned cpu, struct verdict *v)
 	}
 	region = phys_to_virt(frame);
 	memset(region, 0, PAGE_SIZE);
-	region[0] = vmx_caps_revision(&boot_caps);
+	region[0] = vmx_caps_revision(&vmx_config.caps);
 
 	write_cr4(cr4 | CR4_VMXE);
 	result = vmx_vmxon(frame);
@@ -77,7 +99,7 @@ static int backend_enter(unsigned cpu, struct verdict *v)
 		verdict_add(v, "The CPU refuses to enter VMX operation",
 			    "report this line: CRVM, or the hypervisor below, is wrong",
 			    "CPU %u: VMXON with region 0x%lx, revision 0x%x: %s", cpu, frame.v,
-			    vmx_caps_revision(&boot_caps), vmx_result_name(result));
+			    vmx_caps_revision(&vmx_config.caps), vmx_result_name(result));
 		return E_IO;
 	}
 	vmx_cpus[cpu].vmxon_region = frame;
@@ -93,7 +115,7 @@ static int backend_cpu_enable(unsigned cpu, struct verdict *v)
 			    "CPU %u; the last that can be used is %u", cpu, VMX_CPUS_MAX - 1);
 		return E_IO;
 	}
-	check(vmx_caps_vmx(&boot_caps) && !vmx_cpus[cpu].on);
+	check(vmx_caps_vmx(&vmx_config.caps) && !vmx_cpus[cpu].on);
 	if (!backend_cpu_fits(cpu, v))
 		return E_IO;
 	return backend_enter(cpu, v);
@@ -116,4 +138,26 @@ const struct virt_backend vmx_backend = {
 	.features = backend_features,
 	.cpu_enable = backend_cpu_enable,
 	.cpu_disable = backend_cpu_disable,
+	.vm_init = vmx_vm_init,
+	.nested_map = vmx_nested_map,
+	.nested_protect = vmx_nested_protect,
+	.nested_query = vmx_nested_query,
+	.nested_walk = vmx_nested_walk,
+	.intercept_port = vmx_intercept_port,
+	.intercept_msr = vmx_intercept_msr,
+	.vcpu_init = vmx_vcpu_init,
+	.vcpu_reset = vmx_vcpu_reset,
+	.vcpu_load = vmx_vcpu_load,
+	.vcpu_unload = vmx_vcpu_unload,
+	.run = vmx_run,
+	.get_reg = vmx_get_reg,
+	.set_reg = vmx_set_reg,
+	.get_segment = vmx_get_segment,
+	.set_segment = vmx_set_segment,
+	.can_take = vmx_can_take,
+	.inject = vmx_inject,
+	.want_window = vmx_want_window,
+	.skip_insn = vmx_skip_insn,
+	.flush_tlb = vmx_flush_tlb,
+	.dump = vmx_dump,
 };

@@ -25,21 +25,27 @@ static inline const char *vmx_result_name(enum vmx_result r)
 	return "?";
 }
 
-static inline must_check enum vmx_result vmx_vmxon(hpa_t region)
-{
-	__asm__ goto("vmxon %0\n\t"
-		     "jc %l[invalid]\n\t"
-		     "jz %l[valid]"
-		     :
-		     : "m"(region.v)
-		     : "cc", "memory"
-		     : invalid, valid);
-	return VMX_SUCCEED;
-invalid:
-	return VMX_FAIL_INVALID;
-valid:
-	return VMX_FAIL_VALID;
-}
+/* Those that take the physical address of a region. */
+#define VMX_REGION_INSN(name, text)                                 \
+	static inline must_check enum vmx_result name(hpa_t region) \
+	{                                                           \
+		__asm__ goto(text " %0\n\t"                         \
+				  "jc %l[invalid]\n\t"              \
+				  "jz %l[valid]"                    \
+			     :                                      \
+			     : "m"(region.v)                        \
+			     : "cc", "memory"                       \
+			     : invalid, valid);                     \
+		return VMX_SUCCEED;                                 \
+	invalid:                                                    \
+		return VMX_FAIL_INVALID;                            \
+	valid:                                                      \
+		return VMX_FAIL_VALID;                              \
+	}
+VMX_REGION_INSN(vmx_vmxon, "vmxon")
+VMX_REGION_INSN(vmx_vmclear, "vmclear")
+VMX_REGION_INSN(vmx_vmptrld, "vmptrld")
+#undef VMX_REGION_INSN
 
 static inline must_check enum vmx_result vmx_vmxoff(void)
 {

@@ -4,6 +4,7 @@
  */
 #include <crvm/apic.h>
 #include <crvm/cpufeat.h>
+#include <crvm/fpu.h>
 #include <crvm/frames.h>
 #include <crvm/hostvm.h>
 #include <crvm/log.h>
@@ -101,6 +102,7 @@ no_return void ap_main(uint32_t index)
 	trap_init_cpu(cpu, &stacks[index]);
 	cpufeat_read(&features, &cpu_ops_native);
 	cpufeat_enable(&features);
+	fpu_init_cpu();
 	lapic_init_cpu(smp_acpi, acpi_uid[index]);
 	timer_init_cpu();
 	smp_ap_loop();

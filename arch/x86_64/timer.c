@@ -109,6 +109,13 @@ void timer_cancel(struct timer *t)
 	spin_unlock_irqrestore(&cpu->timer_lock, flags);
 }
 
+uint64_t timer_next(void)
+{
+	const struct heap_node *first = heap_min(&this_cpu()->timers);
+
+	return first ? first->key : ~0ul;
+}
+
 void timer_run(void)
 {
 	struct percpu *cpu = this_cpu();

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <crvm/arena.h>
 #include <crvm/device.h>
 
@@ -13,17 +14,18 @@ struct io_bus {
 	uint64_t limit; /* addresses are below it: 10000h for ports */
 	unsigned count;
 	bool frozen;
-	struct io_region region[IO_BUS_REGION_MAX];
-	/* Ports: index + 1 of the region, by page of 256 ports; 0: nobody. NULL pages: nobody. */
-	uint8_t *page[256];
-	unsigned last; /* memory: the region of the last hit */
+	struct io_region region[IO_BUS_REGION_MAX]; /* sorted, disjoint */
+	/* Ports: whose each one is, in pages of 256. What is nobody's has a region of no length. */
+	const struct io_region *const *page[256];
+	/* Memory: the region of the last hit, a hint that any CPU may change. */
+	const struct io_region *_Atomic last;
 };
 
-/* `limit` 0x10000 makes a port bus. */
+/* `limit` 0x10000 makes a port bus. A bus points into itself: it stays where it is. */
 void io_bus_init(struct io_bus *b, uint64_t limit);
-/* E_EXIST overlap, E_INVAL empty, beyond the limit or frozen, E_NOMEM full. */
+/* E_EXIST overlap; E_INVAL empty, beyond the limit, frozen, no device or ops; E_NOMEM full. */
 must_check int io_bus_add(struct io_bus *b, const struct io_region *r);
-/* Sorts and builds the tables. E_NOMEM. */
+/* Builds the tables; accesses come after it only. E_NOMEM, E_INVAL if frozen already. */
 must_check int io_bus_freeze(struct io_bus *b, struct arena *a);
 
 /*

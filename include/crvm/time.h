@@ -46,3 +46,5 @@ void timer_set(struct timer *t, uint64_t deadline);
 void timer_cancel(struct timer *t);
 /* From the CPU's loop: runs what is due and arms the hardware for the next. */
 void timer_run(void);
+/* The earliest deadline on this CPU, ~0 if there is none. Interrupts off. */
+uint64_t timer_next(void);

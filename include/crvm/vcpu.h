@@ -58,6 +58,10 @@ enum vcpu_reg { /* the first 16 in the order of their numbers in instructions */
 		REG_GDTR_LIMIT,
 		REG_IDTR_BASE,
 		REG_IDTR_LIMIT,
+		REG_PDPTE0,
+		REG_PDPTE1,
+		REG_PDPTE2,
+		REG_PDPTE3,
 		REG_TSC_OFFSET, /* added to the host's TSC for the guest */
 		REG_INT_SHADOW, /* bit 0: blocking by STI, bit 1: by MOV SS, bit 3: by NMI */
 		REG_HALTED,	/* 1: the vCPU waits in HLT */

@@ -41,7 +41,7 @@ def test_same_input_gives_the_same_image(toy, tmp_path):
 
 
 def test_texts_with_special_characters_arrive_as_they_are(boot, toy):
-    cmdline = r"""a=$b c;d 'e' "f g" \h {i} @MODULES@ & <j|k>"""
+    cmdline = r"""a=$b c;d 'e' "f g" \h {i} @MODULES@ & <j|k> #l"""
     vm = boot("qemu", image=toy, cmdline=cmdline, modules=[(MKISO, "x=y $z;#"), MKISO], mem=64)
     shown = vm.ready() and vm.text
     # GRUB takes words apart at blanks and passes quotes and backslashes of a word on with a backslash.

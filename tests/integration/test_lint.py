@@ -70,7 +70,7 @@ def test_call_upward_is_found(tmp_path, monkeypatch):
         ("a.py", "def f():\n" + "    pass\n" * 61, "function of 61 lines"),
         ("a.py", "def f(:\n", "syntax error"),
         ("a.md", "see /home/" "someone/x\n", "path of one machine"),
-        ("a.mk", "#" * 121 + "\n", "longer than 120 columns"),
+        ("a.py", "#" * 121 + "\n", "longer than 120 columns"),
     ],
 )
 def test_bad_text_is_found(tmp_path, name, content, fault):

@@ -1,6 +1,5 @@
 """scripts/usb writes to a whole, unused disk after a question, and to nothing else."""
 
-import os
 import shutil
 import subprocess
 
@@ -57,13 +56,23 @@ def test_what_is_no_disk_is_refused(device, why):
     assert refused(usb(device), why)
 
 
-def test_disk_of_the_running_system_is_refused():
-    root = subprocess.run(["findmnt", "-nvo", "SOURCE", "/"], capture_output=True, text=True).stdout.strip()
-    if not os.path.exists(root):
-        pytest.skip("the root file system is on no disk")
-    lines = subprocess.run(["lsblk", "-sno", "PATH,TYPE", root], capture_output=True, text=True).stdout
-    disk = [line.split()[0] for line in lines.splitlines() if line.split()[-1] == "disk"][-1]
-    assert refused(usb(disk, disk + "\n"), "root file system")
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    """fake(name, script): a program that is found before the real one."""
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+
+    def make(name, script):
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+
+    return make
+
+
+def test_disk_of_the_running_system_is_refused(disk, fake):
+    device = disk(8)
+    fake("findmnt", f"echo {device}")  # where the root file system comes from
+    assert refused(usb(device, device + "\n"), "root file system")
 
 
 def test_writes_after_the_right_answer_and_compares(disk):
@@ -96,13 +105,10 @@ def test_read_only_disk_is_refused(disk):
 @pytest.mark.parametrize(
     "kind, why", [("part", "is a partition; say the whole disk, /dev/sdz"), ("crypt", "not a plain disk")]
 )
-def test_what_is_no_whole_disk_is_refused(disk, tmp_path, monkeypatch, kind, why):
+def test_what_is_no_whole_disk_is_refused(disk, fake, kind, why):
     device = disk(8)
-    lsblk = tmp_path / "bin/lsblk"  # not every kernel makes partitions of loop devices
-    lsblk.parent.mkdir()
-    lsblk.write_text(f"#!/bin/sh\ncase $2 in TYPE) echo {kind} ;; PKNAME) echo sdz ;; esac\n")
-    lsblk.chmod(0o755)
-    monkeypatch.setenv("PATH", str(lsblk.parent), prepend=":")
+    # Not every kernel makes partitions of loop devices.
+    fake("lsblk", f"case $2 in TYPE) echo {kind} ;; PKNAME) echo sdz ;; esac")
     assert refused(usb(device, device + "\n"), why)
 
 

@@ -47,11 +47,11 @@ next:	mov	4(%edi), %eax
 	add	%eax, %edi
 	jmp	tags
 
-ready:	rdtsc
+ready:	movl	$0x07420741, 0xb8000	/* "AB" on the screen */
+	rdtsc
 	mov	%eax, %edi		/* to be seen in the register dump: how long the boot took */
 	mov	$prompt, %esi
 	call	puts
-	movl	$0x07420741, 0xb8000	/* "AB" on the screen */
 loop:	mov	$COM1 + 5, %dx
 	in	%dx, %al
 	test	$1, %al

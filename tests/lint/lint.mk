@@ -7,7 +7,7 @@ CLANG_TIDY := clang-tidy
 CPPCHECK := cppcheck
 LINTS := layers symbols headers format tidy cppcheck analyzer clang text scripts
 
-HEADERS := $(sort $(wildcard include/crvm/*.h))
+HEADERS := $(sort $(wildcard include/crvm/*.h include/crvm/*/*.h))
 HV_H := $(foreach d,$(HV_DIRS),$(sort $(wildcard $(d)/*.h)))
 TEST_C := $(sort $(wildcard tests/unit/*.[ch] tests/fuzz/*.[ch] tests/fake/*.[ch]))
 FORMATTED := $(HEADERS) $(HV_H) $(HV_C) $(TEST_C)
@@ -99,6 +99,9 @@ lint-scripts:
 	$(lint_ok)
 
 # For editors and clangd: how each source is compiled.
-compile_commands.json: FORCE ## for clangd and other tools
+.PHONY: compile-commands
+compile-commands: compile_commands.json ## write compile_commands.json, for clangd and other tools
+
+compile_commands.json: FORCE
 	$(Q)HV_FLAGS='$(CC) $(TIDY_CFLAGS)' UNIT_FLAGS='$(HOSTCC) $(UNIT_CFLAGS)' FUZZ_FLAGS='$(CLANG) $(FUZZ_CFLAGS)' \
 	  $(PY) tests/lint/compile_commands.py $@ $(HV_C) $(UNIT_SRC) $(FUZZ_SRC)

@@ -1,0 +1,81 @@
+/*
+ * MSRs, XSETBV and hypercalls of guests.
+ * Source: Intel SDM Vol. 2, "RDMSR", "WRMSR", "XSETBV"; the numbers of the hypercalls are CRVM's
+ * own.
+ */
+#include <crvm/cpu.h>
+#include <crvm/fpu.h>
+#include <crvm/hypercall.h>
+#include <crvm/msr_policy.h>
+#include <crvm/status.h>
+
+#include "exits.h"
+#include "machine.h"
+
+static enum exit_action fault(struct vm_vcpu *vv)
+{
+	return exit_raise(vv, EXC_GP, true, 0);
+}
+
+static uint64_t edx_eax(const struct vcpu *v)
+{
+	return v->gpr[REG_RDX] << 32 | (uint32_t)v->gpr[REG_RAX];
+}
+
+enum exit_action exit_rdmsr(struct vm_vcpu *vv)
+{
+	struct vcpu *v = &vv->v;
+	uint64_t value;
+
+	if (msr_policy_read(&vv->msr, (uint32_t)v->gpr[REG_RCX], &value))
+		return fault(vv);
+	v->gpr[REG_RAX] = (uint32_t)value;
+	v->gpr[REG_RDX] = value >> 32;
+	return ACT_NEXT;
+}
+
+enum exit_action exit_wrmsr(struct vm_vcpu *vv)
+{
+	const struct vcpu *v = &vv->v;
+
+	if (msr_policy_write(&vv->msr, (uint32_t)v->gpr[REG_RCX], edx_eax(v)))
+		return fault(vv);
+	return ACT_NEXT;
+}
+
+/* The CPU has checked CPL and CR4.OSXSAVE already. */
+enum exit_action exit_xsetbv(struct vm_vcpu *vv)
+{
+	const struct vcpu *v = &vv->v;
+	uint64_t xcr0 = edx_eax(v);
+
+	if ((uint32_t)v->gpr[REG_RCX] != 0 || !fpu_xcr0_valid(xcr0))
+		return fault(vv);
+	vv->xcr0 = xcr0;
+	fpu_set_xcr0(xcr0);
+	return ACT_NEXT;
+}
+
+static int64_t hypercall(struct vm_vcpu *vv)
+{
+	struct vcpu_segment ss;
+
+	/* SS.DPL is the CPL. */
+	machine.backend->get_segment(&vv->v, SEG_SS, &ss);
+	if (ss.attr >> 5 & 3)
+		return E_PERM;
+	switch (vv->v.gpr[REG_RAX]) {
+	case HYPERCALL_IDENTIFY:
+		return HYPERCALL_SIGNATURE;
+	case HYPERCALL_NOP:
+		return OK;
+	default:
+		return E_NOSYS;
+	}
+}
+
+enum exit_action exit_hypercall(struct vm_vcpu *vv)
+{
+	vv->v.gpr[REG_RAX] = (uint64_t)hypercall(vv);
+	return ACT_NEXT;
+}

@@ -1,0 +1,110 @@
+/*
+ * Which vCPU runs on a physical CPU: a ring, one time slice each. vCPUs stay on the CPU that they
+ * were added to.
+ */
+#include <crvm/cpu.h>
+#include <crvm/fpu.h>
+#include <crvm/smp.h>
+#include <crvm/time.h>
+
+#include "machine.h"
+#include "vm.h"
+
+#define SLICE_NS 10000000ul
+
+/* Each CPU touches its own entry only. */
+static struct {
+	struct vm_vcpu *ring;	/* the one that runs next; NULL: none */
+	struct vm_vcpu *loaded; /* in the hardware */
+} cpus[CPU_MAX];
+
+void sched_add(struct vm_vcpu *vv, struct percpu *cpu)
+{
+	struct vm_vcpu **ring = &cpus[cpu->index].ring;
+
+	vv->cpu = cpu;
+	if (*ring) {
+		vv->next = (*ring)->next;
+		(*ring)->next = vv;
+	} else {
+		vv->next = vv;
+		*ring = vv;
+	}
+}
+
+void sched_unload(void)
+{
+	struct vm_vcpu **loaded = &cpus[this_cpu()->index].loaded;
+
+	if (!*loaded)
+		return;
+	fpu_save((*loaded)->fpu);
+	machine.backend->vcpu_unload(&(*loaded)->v);
+	*loaded = NULL;
+}
+
+static void sched_load(struct vm_vcpu *vv)
+{
+	struct vm_vcpu **loaded = &cpus[this_cpu()->index].loaded;
+
+	if (*loaded == vv)
+		return;
+	sched_unload();
+	machine.backend->vcpu_load(&vv->v);
+	fpu_restore(vv->fpu, vv->xcr0);
+	*loaded = vv;
+}
+
+static bool can_run(const struct vm_vcpu *vv)
+{
+	if (atomic_load(&vv->stopped))
+		return false;
+	return !atomic_load(&vv->blocked) || atomic_load(&vv->v.requests) ||
+	       event_queue_busy(&vv->events);
+}
+
+static struct vm_vcpu *pick(unsigned cpu)
+{
+	struct vm_vcpu *first = cpus[cpu].ring, *vv = first;
+
+	if (!first)
+		return NULL;
+	do {
+		if (can_run(vv)) {
+			cpus[cpu].ring = vv->next;
+			return vv;
+		}
+		vv = vv->next;
+	} while (vv != first);
+	return NULL;
+}
+
+bool sched_run(void)
+{
+	struct percpu *cpu = this_cpu();
+	struct vm_vcpu *vv = pick(cpu->index);
+	uint64_t next;
+
+	if (!vv)
+		return false;
+	irq_disable();
+	sched_load(vv);
+	if (atomic_load(&vv->blocked)) {
+		/* Looked at for a request; asleep it stays if that does not end HLT. */
+		if (!inject_pending(&vv->v, &vv->events, machine.backend)) {
+			atomic_store(&vv->v.requests, 0);
+			irq_enable();
+			return true;
+		}
+		atomic_store(&vv->blocked, false);
+	}
+	vv->v.deadline = rdtsc() + time_ns_to_tsc(SLICE_NS);
+	next = timer_next();
+	if ((int64_t)(next - vv->v.deadline) < 0)
+		vv->v.deadline = next;
+	vcpu_step(vv);
+	if (atomic_load(&vv->stopped))
+		sched_unload();
+	irq_enable();
+	return true;
+}

@@ -1,0 +1,93 @@
+/*
+ * Virtual machines as core/ keeps them. Private to core/.
+ */
+#pragma once
+
+#include <crvm/arena.h>
+#include <crvm/cpuid_policy.h>
+#include <crvm/devices/debug.h>
+#include <crvm/devices/testdev.h>
+#include <crvm/exit_stats.h>
+#include <crvm/gmem.h>
+#include <crvm/inject.h>
+#include <crvm/io_bus.h>
+#include <crvm/msr_policy.h>
+#include <crvm/percpu.h>
+#include <crvm/vcpu.h>
+
+#include "vm_config.h"
+
+#define VM_MAX 64u
+
+enum vm_state { VM_CREATED, VM_RUNNING, VM_STOPPED };
+
+/* What the run loop does after an exit. */
+enum exit_action {
+	ACT_NEXT,  /* past the instruction, then on */
+	ACT_RETRY, /* on, at the same instruction */
+	ACT_BLOCK, /* past the instruction; the vCPU sleeps until an event comes */
+	ACT_STOP,  /* the VM has been stopped */
+};
+
+/* A vCPU with all that core/ keeps of it; struct vcpu is what the backend sees. */
+struct vm_vcpu {
+	struct vcpu v;
+	struct event_queue events;
+	struct percpu *cpu;   /* where it runs */
+	struct vm_vcpu *next; /* in that CPU's ring of vCPUs */
+	_Atomic bool blocked; /* waits for an event, in HLT */
+	_Atomic bool stopped; /* never runs again */
+	uint64_t xcr0;
+	struct msr_ctx msr;
+	uint8_t *fpu;
+	struct exit_stats stats;
+};
+
+struct vm {
+	char name[VM_NAME_MAX];
+	uint16_t id;
+	_Atomic uint32_t state; /* enum vm_state */
+	struct vm_config config;
+	struct arena arena;
+	struct gmem mem;
+	struct io_bus ports, mmio;
+	struct cpuid_policy cpuid;
+	struct virt_vm *virt;
+	struct vm_vcpu *vcpu; /* config.cpus of them */
+	struct debug_device debug;
+	struct testdev test;
+	char line[120]; /* what the guest printed since its last line end */
+	size_t line_len;
+	int exit_code; /* written to the debug-exit port; -1: none */
+};
+
+static inline struct vm_vcpu *vm_vcpu_of(struct vcpu *v)
+{
+	return container_of(v, struct vm_vcpu, v);
+}
+
+extern struct vm *vms[VM_MAX];
+extern unsigned vm_count;
+
+/*
+ * Creates a VM from its configuration and the bytes of its image. E_NOMEM, E_INVAL with a log line.
+ * Boot CPU, no vCPU loaded there.
+ */
+must_check int vm_create(const struct vm_config *config, const void *image, uint64_t image_len);
+/* Ends one VM for good: a log line, and a dump if `dump`. On the CPU of one of its vCPUs. */
+void vm_stop(struct vm_vcpu *vv, bool dump, const char *fmt, ...) printf_like(3, 4);
+/* Creates and starts a VM for every boot module that asks for it. */
+void vm_start_all(void);
+
+/* exits.c: answers v->exit. */
+enum exit_action exit_handle(struct vm_vcpu *vv);
+
+/* sched.c */
+void sched_add(struct vm_vcpu *vv, struct percpu *cpu);
+/* Runs this CPU's vCPUs until one slice is over or there is other work; false if none could run. */
+bool sched_run(void);
+/* Unloads what is loaded on this CPU. */
+void sched_unload(void);
+
+/* run.c: until the deadline passes, the vCPU blocks or stops, or this CPU has other work. */
+void vcpu_step(struct vm_vcpu *vv);

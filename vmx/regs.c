@@ -1,0 +1,251 @@
+/*
+ * Guest registers as core/ names them, where they live: VMCS, hardware, or struct virt_vcpu. The
+ * vCPU is loaded. Source: Intel SDM Vol. 3C, "Guest-State Area", "Guest/Host Masks and Read Shadows
+ * for CR0 and CR4".
+ */
+#include "vmcs.h"
+#include "vmx.h"
+
+#include <crvm/cpu.h>
+#include <crvm/panic.h>
+
+static const struct {
+	uint8_t reg;
+	uint32_t field;
+} vmcs_regs[] = {
+	{REG_RSP, VMCS_GUEST_RSP},
+	{REG_RIP, VMCS_GUEST_RIP},
+	{REG_RFLAGS, VMCS_GUEST_RFLAGS},
+	{REG_CR3, VMCS_GUEST_CR3},
+	{REG_DR7, VMCS_GUEST_DR7},
+	{REG_PAT, VMCS_GUEST_PAT},
+	{REG_SYSENTER_CS, VMCS_GUEST_SYSENTER_CS},
+	{REG_SYSENTER_ESP, VMCS_GUEST_SYSENTER_ESP},
+	{REG_SYSENTER_EIP, VMCS_GUEST_SYSENTER_EIP},
+	{REG_GDTR_BASE, VMCS_GUEST_GDTR_BASE},
+	{REG_GDTR_LIMIT, VMCS_GUEST_GDTR_LIMIT},
+	{REG_IDTR_BASE, VMCS_GUEST_IDTR_BASE},
+	{REG_IDTR_LIMIT, VMCS_GUEST_IDTR_LIMIT},
+	{REG_PDPTE0, VMCS_GUEST_PDPTE0},
+	{REG_PDPTE1, VMCS_GUEST_PDPTE1},
+	{REG_PDPTE2, VMCS_GUEST_PDPTE2},
+	{REG_PDPTE3, VMCS_GUEST_PDPTE3},
+	{REG_TSC_OFFSET, VMCS_TSC_OFFSET},
+	{REG_INT_SHADOW, VMCS_GUEST_INTERRUPTIBILITY},
+};
+
+/* MSRs that are live in the hardware while the vCPU is loaded. */
+static const struct {
+	uint8_t reg;
+	uint32_t msr;
+} live_msrs[] = {
+	{REG_STAR, MSR_STAR},
+	{REG_LSTAR, MSR_LSTAR},
+	{REG_CSTAR, MSR_CSTAR},
+	{REG_FMASK, MSR_FMASK},
+	{REG_KERNEL_GS_BASE, MSR_KERNEL_GS_BASE},
+	{REG_TSC_AUX, MSR_TSC_AUX},
+};
+
+static uint64_t read_dr(unsigned n)
+{
+	uint64_t v = 0;
+
+	switch (n) {
+	case 0:
+		__asm__ volatile("mov %%dr0, %0" : "=r"(v));
+		break;
+	case 1:
+		__asm__ volatile("mov %%dr1, %0" : "=r"(v));
+		break;
+	case 2:
+		__asm__ volatile("mov %%dr2, %0" : "=r"(v));
+		break;
+	case 3:
+		__asm__ volatile("mov %%dr3, %0" : "=r"(v));
+		break;
+	default:
+		__asm__ volatile("mov %%dr6, %0" : "=r"(v));
+	}
+	return v;
+}
+
+static void write_dr(unsigned n, uint64_t v)
+{
+	switch (n) {
+	case 0:
+		__asm__ volatile("mov %0, %%dr0" : : "r"(v));
+		break;
+	case 1:
+		__asm__ volatile("mov %0, %%dr1" : : "r"(v));
+		break;
+	case 2:
+		__asm__ volatile("mov %0, %%dr2" : : "r"(v));
+		break;
+	case 3:
+		__asm__ volatile("mov %0, %%dr3" : : "r"(v));
+		break;
+	default:
+		__asm__ volatile("mov %0, %%dr6" : : "r"(v));
+	}
+}
+
+void vmx_debug_regs_load(const struct virt_vcpu *vv)
+{
+	for (unsigned i = 0; i < 4; i++)
+		write_dr(i, vv->dr[i]);
+	write_dr(6, vv->dr6);
+}
+
+void vmx_debug_regs_save(struct virt_vcpu *vv)
+{
+	for (unsigned i = 0; i < 4; i++)
+		vv->dr[i] = read_dr(i);
+	vv->dr6 = read_dr(6);
+}
+
+static uint64_t get_shadowed(uint64_t real, uint64_t mask, uint64_t shadow)
+{
+	return (real & ~mask) | (shadow & mask);
+}
+
+uint64_t vmx_get_reg(struct vcpu *v, enum vcpu_reg reg)
+{
+	if (reg < 16 && reg != REG_RSP)
+		return v->gpr[reg];
+	for (size_t i = 0; i < array_count(vmcs_regs); i++)
+		if (vmcs_regs[i].reg == reg)
+			return vmcs_read_raw((enum vmcs_field)vmcs_regs[i].field);
+	for (size_t i = 0; i < array_count(live_msrs); i++)
+		if (live_msrs[i].reg == reg)
+			return vmx_msr_live(live_msrs[i].msr) ? rdmsr(live_msrs[i].msr) : 0;
+	if (reg >= REG_DR0 && reg <= REG_DR3)
+		return read_dr(reg - REG_DR0);
+	switch (reg) {
+	case REG_CR0:
+		return get_shadowed(vmcs_read_GUEST_CR0(), vmcs_read_CR0_MASK(),
+				    vmcs_read_CR0_SHADOW());
+	case REG_CR4:
+		return get_shadowed(vmcs_read_GUEST_CR4(), vmcs_read_CR4_MASK(),
+				    vmcs_read_CR4_SHADOW());
+	case REG_CR2:
+		return read_cr2();
+	case REG_CR8:
+		return v->virt->cr8;
+	case REG_DR6:
+		return read_dr(6);
+	case REG_EFER:
+		return vmcs_read_GUEST_EFER();
+	case REG_HALTED:
+		return v->virt->halted;
+	default:
+		panic("vmx_get_reg: no register %u", reg);
+	}
+}
+
+/* EFER.LMA and the entry control follow from EFER.LME and CR0.PG. */
+static void set_long_mode(uint64_t efer, uint64_t cr0)
+{
+	bool active = (efer & EFER_LME) && (cr0 & CR0_PG);
+	uint32_t ctls = vmcs_read_ENTRY_CTLS();
+
+	vmcs_write_GUEST_EFER(active ? efer | EFER_LMA : efer & ~(uint64_t)EFER_LMA);
+	vmcs_write_ENTRY_CTLS(active ? ctls | ENTRY_CTL_IA32E : ctls & ~(uint32_t)ENTRY_CTL_IA32E);
+}
+
+static void set_cr0(uint64_t value)
+{
+	vmcs_write_CR0_SHADOW(value);
+	vmcs_write_GUEST_CR0((value | vmx_cr0_always()) & ~(uint64_t)vmx_cr0_never());
+	set_long_mode(vmcs_read_GUEST_EFER(), value);
+}
+
+static void set_cr4(uint64_t value)
+{
+	vmcs_write_CR4_SHADOW(value);
+	vmcs_write_GUEST_CR4(value | vmx_cr4_always());
+}
+
+static bool set_mapped(enum vcpu_reg reg, uint64_t value)
+{
+	for (size_t i = 0; i < array_count(vmcs_regs); i++) {
+		if (vmcs_regs[i].reg == reg) {
+			vmcs_write_raw((enum vmcs_field)vmcs_regs[i].field, value);
+			return true;
+		}
+	}
+	for (size_t i = 0; i < array_count(live_msrs); i++) {
+		if (live_msrs[i].reg == reg) {
+			if (vmx_msr_live(live_msrs[i].msr))
+				wrmsr(live_msrs[i].msr, value);
+			return true;
+		}
+	}
+	return false;
+}
+
+void vmx_set_reg(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
+{
+	if (reg < 16 && reg != REG_RSP) {
+		v->gpr[reg] = value;
+		return;
+	}
+	if (set_mapped(reg, value))
+		return;
+	if (reg >= REG_DR0 && reg <= REG_DR3) {
+		write_dr(reg - REG_DR0, value);
+		return;
+	}
+	switch (reg) {
+	case REG_CR0:
+		set_cr0(value);
+		break;
+	case REG_CR4:
+		set_cr4(value);
+		break;
+	case REG_CR2:
+		write_cr2(value);
+		break;
+	case REG_CR8:
+		v->virt->cr8 = value;
+		break;
+	case REG_DR6:
+		write_dr(6, value);
+		break;
+	case REG_EFER:
+		set_long_mode(value, vmcs_read_GUEST_CR0());
+		break;
+	case REG_HALTED:
+		v->virt->halted = value != 0;
+		break;
+	default:
+		panic("vmx_set_reg: no register %u", reg);
+	}
+}
+
+enum { AR_UNUSABLE = 1u << 16 };
+
+/* The fields of the eight segments are 2 apart, in the order of enum vcpu_segreg. */
+#define SEG_FIELD(field, seg) ((enum vmcs_field)((unsigned)(field) + 2 * (unsigned)(seg)))
+
+void vmx_get_segment(struct vcpu *v, enum vcpu_segreg seg, struct vcpu_segment *s)
+{
+	uint32_t ar = (uint32_t)vmcs_read_raw(SEG_FIELD(VMCS_GUEST_ES_AR, seg));
+
+	(void)v;
+	s->selector = (uint16_t)vmcs_read_raw(SEG_FIELD(VMCS_GUEST_ES_SELECTOR, seg));
+	s->limit = (uint32_t)vmcs_read_raw(SEG_FIELD(VMCS_GUEST_ES_LIMIT, seg));
+	s->base = vmcs_read_raw(SEG_FIELD(VMCS_GUEST_ES_BASE, seg));
+	s->attr = (uint16_t)ar;
+	s->unusable = ar & AR_UNUSABLE;
+}
+
+void vmx_set_segment(struct vcpu *v, enum vcpu_segreg seg, const struct vcpu_segment *s)
+{
+	(void)v;
+	vmcs_write_raw(SEG_FIELD(VMCS_GUEST_ES_SELECTOR, seg), s->selector);
+	vmcs_write_raw(SEG_FIELD(VMCS_GUEST_ES_LIMIT, seg), s->limit);
+	vmcs_write_raw(SEG_FIELD(VMCS_GUEST_ES_BASE, seg), s->base);
+	vmcs_write_raw(SEG_FIELD(VMCS_GUEST_ES_AR, seg),
+		       (s->attr & 0xf0ffu) | (s->unusable ? AR_UNUSABLE : 0));
+}

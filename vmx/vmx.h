@@ -1,0 +1,110 @@
+/*
+ * The backend's parts among each other. Private to vmx/.
+ */
+#pragma once
+
+#include <crvm/mtrr.h>
+#include <crvm/virt.h>
+
+#include "controls.h"
+#include "ept.h"
+#include "tlb.h"
+
+/* Chosen once from the boot CPU's capabilities. */
+struct vmx_config {
+	struct vmx_caps caps;
+	struct vmx_controls controls;
+	struct mtrr mtrr;	   /* memory types for the EPT */
+	unsigned preemption_shift; /* the timer counts TSC >> this (IA32_VMX_MISC) */
+};
+extern struct vmx_config vmx_config;
+
+struct virt_vm {
+	struct arena *arena;
+	struct ept ept;
+	uint16_t id;
+	bool use_vpid;
+	uint8_t *io_bitmap;  /* 2 pages: ports 0-7FFFh, 8000h-FFFFh; 1: exits */
+	uint8_t *msr_bitmap; /* 1 page, SDM Vol. 3C, "MSR-Bitmap Address" */
+};
+
+/* MSRs that the CPU does not switch and the host does not use: live while the vCPU is loaded. */
+enum {
+	SWITCHED_STAR,
+	SWITCHED_LSTAR,
+	SWITCHED_CSTAR,
+	SWITCHED_FMASK,
+	SWITCHED_KERNEL_GS_BASE,
+	SWITCHED_TSC_AUX,
+	SWITCHED_COUNT
+};
+
+struct virt_vcpu {
+	uint64_t host_rsp;  /* as the VMCS has it; entry.S knows the offset of this and the next */
+	uint32_t launched;  /* VMRESUME, not VMLAUNCH */
+	uint32_t loaded_on; /* physical CPU + 1; 0: not loaded */
+	struct virt_vm *vm;
+	hpa_t vmcs;
+	uint32_t proc_ctls; /* as the VMCS has it */
+	struct vmx_tlb tlb;
+	uint64_t msr[SWITCHED_COUNT];
+	uint64_t dr[4], dr6, cr2;
+	uint64_t cr8;
+	bool halted;
+};
+_Static_assert(offsetof(struct virt_vcpu, host_rsp) == 0 &&
+		       offsetof(struct virt_vcpu, launched) == 8,
+	       "vmx/entry.S");
+
+/* vm.c */
+int vmx_vm_init(struct virt_vm **vm, struct arena *arena, uint16_t vm_id, bool use_vpid);
+int vmx_nested_map(struct virt_vm *vm, gpa_t gpa, hpa_t hpa, uint64_t len, unsigned flags);
+int vmx_nested_protect(struct virt_vm *vm, gpa_t gpa, uint64_t len, unsigned flags);
+int vmx_nested_query(const struct virt_vm *vm, gpa_t gpa, hpa_t *hpa, unsigned *flags,
+		     uint64_t *page_size);
+void vmx_nested_walk(const struct virt_vm *vm,
+		     bool (*fn)(void *ctx, gpa_t gpa, hpa_t hpa, uint64_t len, unsigned flags),
+		     void *ctx);
+void vmx_intercept_port(struct virt_vm *vm, uint16_t port, bool exits);
+void vmx_intercept_msr(struct virt_vm *vm, uint32_t msr, bool read_exits, bool write_exits);
+
+/* entry.S: 0 after an exit, 1 if VMLAUNCH or VMRESUME itself failed. */
+int vmx_enter(struct vcpu *v, struct virt_vcpu *vv);
+extern const uint8_t vmx_exit[]; /* HOST_RIP */
+
+/* setup.c */
+int vmx_vcpu_init(struct vcpu *v, struct virt_vm *vm, struct arena *arena);
+void vmx_vcpu_reset(struct vcpu *v);
+void vmx_vcpu_load(struct vcpu *v);
+void vmx_vcpu_unload(struct vcpu *v);
+void vmx_flush_tlb(struct vcpu *v);
+
+/* regs.c */
+uint64_t vmx_get_reg(struct vcpu *v, enum vcpu_reg reg);
+void vmx_set_reg(struct vcpu *v, enum vcpu_reg reg, uint64_t value);
+void vmx_get_segment(struct vcpu *v, enum vcpu_segreg seg, struct vcpu_segment *s);
+void vmx_set_segment(struct vcpu *v, enum vcpu_segreg seg, const struct vcpu_segment *s);
+
+void vmx_debug_regs_load(const struct virt_vcpu *vv);
+void vmx_debug_regs_save(struct virt_vcpu *vv);
+
+/* setup.c: bits of CR0 and CR4 that VMX or the host keeps at 1, at 0; MSRs that this CPU has. */
+uint64_t vmx_cr0_always(void);
+uint64_t vmx_cr0_never(void);
+uint64_t vmx_cr4_always(void);
+bool vmx_msr_live(uint32_t msr);
+
+/* run.c */
+void vmx_run(struct vcpu *v);
+void vmx_skip_insn(struct vcpu *v);
+
+/* events.c */
+bool vmx_can_take(struct vcpu *v, enum event_kind kind);
+void vmx_inject(struct vcpu *v, const struct event *e);
+void vmx_want_window(struct vcpu *v, enum event_kind kind, bool on);
+/* The VMCS's encoding of an event, and back. */
+uint32_t vmx_event_encode(const struct event *e);
+struct event vmx_event_decode(uint32_t info, uint32_t error, uint32_t insn_len);
+
+/* report.c */
+void vmx_dump(struct vcpu *v);
