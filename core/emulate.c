@@ -238,11 +238,11 @@ static enum emu_kind exec_cmpxchg(struct emu *e, const struct insn *i)
 	flags = emu_get(e, REG_RFLAGS);
 	old = rm_read(e, i, &place);
 	emu_alu(INSN_CMP, i->size, reg_read(e, REG_RAX, i->size), old, &flags);
-	/* The destination is written in both cases, as the CPU does. */
 	if (flags & FLAG_ZF) {
 		rm_write(e, i, &place, reg_read(e, i->reg, i->size));
 	} else {
-		rm_write(e, i, &place, old);
+		if (i->memory) /* is written in both cases */
+			emu_place_write(e, &place, old);
 		reg_write(e, REG_RAX, i->size, old);
 	}
 	emu_set(e, REG_RFLAGS, flags);

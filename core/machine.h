@@ -25,6 +25,7 @@ void report_machine(void);
 void report_verdict(void);
 void report_cpus(void);
 void report_frames(void);
+void report_vms(void);
 
 /* The command line on the console (shell.c), boot CPU's loop. */
 void shell_start(void);

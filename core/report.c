@@ -12,6 +12,7 @@
 #include "console.h"
 #include "log_priv.h"
 #include "machine.h"
+#include "vm.h"
 
 static void row(const char *name, const char *fmt, ...) printf_like(2, 3);
 
@@ -194,4 +195,26 @@ void report_frames(void)
 			   str_size(size, sizeof(size), frames_count(owners[i].owner) * PAGE_SIZE));
 	log_printf("  %-12s %10lu frames  %s\n", "total", frames_total(),
 		   str_size(size, sizeof(size), frames_total() * PAGE_SIZE));
+}
+
+static void stats_line(void *ctx, const char *text)
+{
+	(void)ctx;
+	log_printf("    %s\n", text);
+}
+
+void report_vms(void)
+{
+	static const char *const states[] = {"created", "running", "stopped"};
+
+	if (!vm_count)
+		log_printf("there are no VMs: no boot module's command line begins with `guest`\n");
+	for (unsigned i = 0; i < vm_count; i++) {
+		const struct vm *vm = vms[i];
+
+		log_printf("  VM %u %s: %s, %lu KiB, CPU %u\n", i, vm->name,
+			   states[atomic_load(&vm->state) % 3], vm->config.mem / 1024,
+			   vm->vcpu[0].cpu ? vm->vcpu[0].cpu->index : 0);
+		exit_stats_print(&vm->vcpu[0].stats, stats_line, NULL);
+	}
 }

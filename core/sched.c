@@ -100,7 +100,7 @@ bool sched_run(void)
 	}
 	vv->v.deadline = rdtsc() + time_ns_to_tsc(SLICE_NS);
 	next = timer_next();
-	if ((int64_t)(next - vv->v.deadline) < 0)
+	if (next < vv->v.deadline)
 		vv->v.deadline = next;
 	vcpu_step(vv);
 	if (atomic_load(&vv->stopped))

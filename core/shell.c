@@ -57,6 +57,12 @@ static void cmd_frames(const char *arg)
 	report_frames();
 }
 
+static void cmd_vms(const char *arg)
+{
+	(void)arg;
+	report_vms();
+}
+
 static void cmd_audit(const char *arg)
 {
 	(void)arg;
@@ -153,6 +159,7 @@ static const struct command commands[] = {
 	{"cpus", "", "the CPUs and their interrupts", cmd_cpus},
 	{"ping", "", "calls every CPU and times its answer", cmd_ping},
 	{"frames", "", "who owns how much memory", cmd_frames},
+	{"vms", "", "the virtual machines and why they exited", cmd_vms},
 	{"audit", "", "checks the frame table and the host page tables", cmd_audit},
 	{"sleep", "US", "sets a timer, for example: sleep 100000", cmd_sleep},
 	{"loglevel", "LEVEL", "err, warn, info or debug", cmd_loglevel},

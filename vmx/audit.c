@@ -8,12 +8,13 @@
 #include <crvm/string.h>
 
 /* The rows find a segment's fields by adding its number. */
-#define SEGMENT(seg)                                                                               \
-	_Static_assert((int)SNAP_GUEST_##seg##_SELECTOR == (int)SNAP_GUEST_ES_SELECTOR + SEG_##seg && \
-			       (int)SNAP_GUEST_##seg##_LIMIT == (int)SNAP_GUEST_ES_LIMIT + SEG_##seg && \
-			       (int)SNAP_GUEST_##seg##_AR == (int)SNAP_GUEST_ES_AR + SEG_##seg &&  \
-			       (int)SNAP_GUEST_##seg##_BASE == (int)SNAP_GUEST_ES_BASE + SEG_##seg, \
-		       "VMCS_FIELDS and enum vcpu_segreg: order of segments");
+#define SEGMENT(seg)                                                                             \
+	_Static_assert(                                                                          \
+		(int)SNAP_GUEST_##seg##_SELECTOR == (int)SNAP_GUEST_ES_SELECTOR + SEG_##seg &&   \
+			(int)SNAP_GUEST_##seg##_LIMIT == (int)SNAP_GUEST_ES_LIMIT + SEG_##seg && \
+			(int)SNAP_GUEST_##seg##_AR == (int)SNAP_GUEST_ES_AR + SEG_##seg &&       \
+			(int)SNAP_GUEST_##seg##_BASE == (int)SNAP_GUEST_ES_BASE + SEG_##seg,     \
+		"VMCS_FIELDS and enum vcpu_segreg: order of segments");
 SEGMENT(CS)
 SEGMENT(SS)
 SEGMENT(DS)

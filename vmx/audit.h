@@ -16,11 +16,11 @@
 #include "snapshot.h"
 
 struct vmx_audit_env {
-	unsigned phys_bits;	   /* MAXPHYADDR */
-	unsigned linear_bits;	   /* 48, or 57 on a CPU with 5-level paging */
-	bool ia32e;		   /* the CPU was in IA-32e mode at VM entry */
-	bool rtm, sgx;		   /* the CPU has them */
-	uint64_t efer_bits;	   /* bits of these MSRs that exist */
+	unsigned phys_bits;   /* MAXPHYADDR */
+	unsigned linear_bits; /* 48, or 57 on a CPU with 5-level paging */
+	bool ia32e;	      /* the CPU was in IA-32e mode at VM entry */
+	bool rtm, sgx;	      /* the CPU has them */
+	uint64_t efer_bits;   /* bits of these MSRs that exist */
 	uint64_t debugctl_bits;
 	uint64_t perf_global_bits;
 	uint64_t vmcs; /* physical address of the VMCS */

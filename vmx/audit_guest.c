@@ -280,7 +280,9 @@ static bool pdpte_memory(const struct audit *a, const struct audit_rule *r, unsi
 }
 
 static const struct audit_rule register_rules[] = {
-	{"guest-cr0", "guest CR0: as IA32_VMX_CR0_FIXED0 and FIXED1 allow (PE and PG are free in an unrestricted guest)",
+	{"guest-cr0",
+	 "guest CR0: as IA32_VMX_CR0_FIXED0 and FIXED1 allow (PE and PG are free in an "
+	 "unrestricted guest)",
 	 guest_cr0, FIELDS(SNAP_GUEST_CR0, SNAP_PROC2_CTLS)},
 	{"guest-paging", "guest CR0.PE is 1 if PG is", guest_paging, FIELDS(SNAP_GUEST_CR0)},
 	{"guest-cr4", "guest CR4: as IA32_VMX_CR4_FIXED0 and FIXED1 allow", guest_cr4,
@@ -344,8 +346,8 @@ static const struct audit_rule rip_rules[] = {
 	 .mask = RFLAGS_RESERVED, .value = 1u << 1, FIELDS(SNAP_GUEST_RFLAGS)},
 	{"guest-rflags-vm", "guest RFLAGS.VM is 0 in IA-32e mode and with CR0.PE = 0", rflags_vm,
 	 FIELDS(SNAP_GUEST_RFLAGS, SNAP_GUEST_CR0, SNAP_ENTRY_CTLS)},
-	{"guest-rflags-if", "guest RFLAGS.IF is 1 if entry delivers an external interrupt", rflags_if,
-	 FIELDS(SNAP_GUEST_RFLAGS, SNAP_ENTRY_INTR_INFO)},
+	{"guest-rflags-if", "guest RFLAGS.IF is 1 if entry delivers an external interrupt",
+	 rflags_if, FIELDS(SNAP_GUEST_RFLAGS, SNAP_ENTRY_INTR_INFO)},
 };
 
 static const struct audit_rule state_rules[] = {
@@ -361,8 +363,8 @@ static const struct audit_rule state_rules[] = {
 	 .when = CTL(ENTRY, SMM), .mask = 3, FIELDS(SNAP_GUEST_ACTIVITY, SNAP_ENTRY_CTLS)},
 	{"blocking-reserved", "interruptibility: bits 31:5 are 0", .mask = 0xffffffe0,
 	 FIELDS(SNAP_GUEST_INTERRUPTIBILITY)},
-	{"blocking-one", "interruptibility: not blocking by STI and by MOV SS at once", blocking_one,
-	 FIELDS(SNAP_GUEST_INTERRUPTIBILITY)},
+	{"blocking-one", "interruptibility: not blocking by STI and by MOV SS at once",
+	 blocking_one, FIELDS(SNAP_GUEST_INTERRUPTIBILITY)},
 	{"blocking-sti-if", "interruptibility: no blocking by STI if RFLAGS.IF is 0",
 	 blocking_sti_if, FIELDS(SNAP_GUEST_INTERRUPTIBILITY, SNAP_GUEST_RFLAGS)},
 	{"blocking-external",
@@ -386,20 +388,23 @@ static const struct audit_rule state_rules[] = {
 	 pending_step,
 	 FIELDS(SNAP_GUEST_PENDING_DBG, SNAP_GUEST_RFLAGS, SNAP_GUEST_DEBUGCTL,
 		SNAP_GUEST_INTERRUPTIBILITY)},
-	{"pending-rtm", "pending debug exceptions: RTM comes with bit 12 alone, not while MOV SS blocks",
+	{"pending-rtm",
+	 "pending debug exceptions: RTM comes with bit 12 alone, not while MOV SS blocks",
 	 pending_rtm, FIELDS(SNAP_GUEST_PENDING_DBG, SNAP_GUEST_INTERRUPTIBILITY)},
-	{"link-page", "VMCS link pointer: all ones, or 4-KByte aligned within the physical-address width",
+	{"link-page",
+	 "VMCS link pointer: all ones, or 4-KByte aligned within the physical-address width",
 	 link_page, FIELDS(SNAP_VMCS_LINK)},
 	{"link-revision",
-	 "VMCS link pointer: the region holds the CPU's revision, and bit 31 says \"VMCS shadowing\"",
+	 "VMCS link pointer: the region holds the CPU's revision, and bit 31 says \"VMCS "
+	 "shadowing\"",
 	 link_revision, FIELDS(SNAP_VMCS_LINK, SNAP_PROC2_CTLS)},
 	{"link-other", "VMCS link pointer: not the current VMCS", link_other,
 	 FIELDS(SNAP_VMCS_LINK)},
 };
 
 static const struct audit_rule pdpte_rules[] = {
-	{"pdpte-memory", "PDPTEs at CR3: readable, reserved bits of present ones are 0", pdpte_memory,
-	 FIELDS(SNAP_GUEST_CR3)},
+	{"pdpte-memory", "PDPTEs at CR3: readable, reserved bits of present ones are 0",
+	 pdpte_memory, FIELDS(SNAP_GUEST_CR3)},
 	{"pdpte-field", "PDPTEs: reserved bits of present ones are 0", pdpte_field,
 	 .when = CTL(PROC2, EPT), FIELDS(SNAP_GUEST_PDPTE0)},
 	{"pdpte-field", "PDPTEs: reserved bits of present ones are 0", pdpte_field,

@@ -79,10 +79,10 @@ static const struct audit_rule register_rules[] = {
 	 host_efer_mode, .when = CTL(EXIT, LOAD_EFER), FIELDS(SNAP_HOST_EFER, SNAP_EXIT_CTLS)},
 };
 
-#define SELECTOR_RULE(seg)                                                                    \
-	{                                                                                     \
-		"host-selector", "host selectors: RPL and TI are 0", .mask = SELECTOR_TI_RPL, \
-					FIELDS(SNAP_HOST_##seg##_SELECTOR)                    \
+#define SELECTOR_RULE(seg)                                                          \
+	{                                                                           \
+		"host-selector", "host selectors: RPL and TI are 0",                \
+			.mask = SELECTOR_TI_RPL, FIELDS(SNAP_HOST_##seg##_SELECTOR) \
 	}
 
 static const struct audit_rule segment_rules[] = {

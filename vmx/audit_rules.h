@@ -23,7 +23,7 @@ struct audit {
 };
 
 enum audit_only {
-	AUDIT_V86 = 1u << 0,	    /* the guest is in virtual-8086 mode */
+	AUDIT_V86 = 1u << 0, /* the guest is in virtual-8086 mode */
 	AUDIT_NOT_V86 = 1u << 1,
 	AUDIT_IA32E = 1u << 2,	    /* "IA-32e mode guest" is 1 */
 	AUDIT_LEGACY = 1u << 3,	    /* it is 0 */
@@ -61,10 +61,15 @@ extern const struct audit_section audit_controls[3], audit_host[3];
 extern const struct audit_section audit_guest_registers[1], audit_segments[1], audit_guest_rest[4];
 
 /* Words for rows. */
-#define CTL(word, id) {CTL_##word, CTLBIT_##word##_##id}
-#define FIELDS(...) \
-	.field = {__VA_ARGS__}, .field_count = sizeof((const uint8_t[]){__VA_ARGS__})
-#define SECTION(area, title, rules) {area, title, rules, array_count(rules)}
+#define CTL(word, id)                            \
+	{                                        \
+		CTL_##word, CTLBIT_##word##_##id \
+	}
+#define FIELDS(...) .field = {__VA_ARGS__}, .field_count = sizeof((const uint8_t[]){__VA_ARGS__})
+#define SECTION(area, title, rules)                    \
+	{                                              \
+		area, title, rules, array_count(rules) \
+	}
 
 static inline uint64_t audit_value(const struct audit *a, enum vmcs_index i)
 {

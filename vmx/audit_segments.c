@@ -155,11 +155,11 @@ static bool tr_type(const struct audit *a, const struct audit_rule *r, unsigned 
 }
 
 /* A rule on access rights for CS, which counts always, and one for the others, if usable. */
-#define AR_RULE(name, words, ...)                                                       \
-	{name, "guest CS: " words, .segments = CS, .only = AUDIT_NOT_V86, __VA_ARGS__}, \
-	{                                                                               \
-		name, "guest SS, DS, ES, FS, GS, if usable: " words, .segments = SS | DATA, \
-			.only = AUDIT_NOT_V86 | AUDIT_USABLE, __VA_ARGS__               \
+#define AR_RULE(name, words, ...)                                                                \
+	{name, "guest CS: " words, .segments = CS, .only = AUDIT_NOT_V86, __VA_ARGS__},          \
+	{                                                                                        \
+		name, "guest SS, DS, ES, FS, GS, if usable: " words,                             \
+			.segments = SS | DATA, .only = AUDIT_NOT_V86 | AUDIT_USABLE, __VA_ARGS__ \
 	}
 
 // clang-format off

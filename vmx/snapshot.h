@@ -17,7 +17,7 @@ enum vmcs_index {
 #define SNAP_WORDS (((unsigned)SNAP_COUNT + 63) / 64)
 
 struct vmcs_snapshot {
-	uint64_t value[SNAP_COUNT];	/* 0 for those that do not exist */
+	uint64_t value[SNAP_COUNT];   /* 0 for those that do not exist */
 	uint64_t present[SNAP_WORDS]; /* bit i: this CPU's VMCS has field i */
 };
 
