@@ -123,12 +123,7 @@ bool emu_operand_init(struct emu *e, struct emu_operand *op, unsigned segment, b
 	op->write = write;
 	op->base = 0;
 	op->page = NO_PAGE;
-	/*
-	 * The CPU has walked the guest's tables for the access that left the guest, with the rights
-	 * that this operand needs, or else it would have raised #PF: no need to walk again.
-	 */
-	if (x->kind == EXIT_NESTED_FAULT && x->fault.linear_valid && !x->fault.page_walk &&
-	    x->fault.access & (write ? FAULT_WRITE : FAULT_READ | FAULT_WRITE)) {
+	if (emu_is_walked(x, write)) {
 		op->page = align_down(x->fault.linear, PAGE_SIZE);
 		op->frame = align_down(x->fault.gpa, PAGE_SIZE);
 	}

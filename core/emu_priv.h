@@ -29,6 +29,7 @@ struct emu {
 	enum decode_mode mode;
 	bool paging_full; /* `paging` has all; before, what GWALK_ANY needs */
 	struct gwalk_state paging;
+	struct insn insn; /* emu_fetch */
 };
 
 /* One memory operand's segment, and the last page that was translated for it. */
@@ -50,6 +51,9 @@ void emu_begin(struct emu *e, const struct emu_env *env, struct emu_result *resu
 /* Loads all of e->paging. */
 void emu_paging_load(struct emu *e);
 enum emu_kind emu_raise(struct emu *e, uint8_t vector, uint32_t error);
+
+/* EMU_DONE: the instruction at CS:RIP is in *out. */
+enum emu_kind emu_fetch(struct emu *e, const struct insn **out);
 
 /* These three: false after an exception, which is in e->result then. */
 bool emu_operand_init(struct emu *e, struct emu_operand *op, unsigned segment, bool write);
@@ -92,6 +96,17 @@ static inline uint64_t emu_get(const struct emu *e, enum vcpu_reg reg)
 static inline void emu_set(const struct emu *e, enum vcpu_reg reg, uint64_t value)
 {
 	e->env->backend->set_reg(e->env->v, reg, value);
+}
+
+/*
+ * Whether the CPU has walked the guest's tables for the access that left the guest, with the right
+ * to read or write: it would have raised #PF otherwise, so v->exit tells the physical address of
+ * that page.
+ */
+static inline bool emu_is_walked(const struct vcpu_exit *x, bool write)
+{
+	return x->kind == EXIT_NESTED_FAULT && x->fault.linear_valid && !x->fault.page_walk &&
+	       x->fault.access & (write ? FAULT_WRITE : FAULT_READ | FAULT_WRITE);
 }
 
 /* All 64 bits of a register by its number in the instruction. */

@@ -1,91 +1,9 @@
 /*
- * Fetches, decodes and executes one instruction with an operand in a device. Must not know which
- * device, nor how the backend keeps registers. String instructions are in emu_string.c, memory in
- * emu_mem.c.
- *
- * The way of a plain MOV is kept short: few registers are read, one walk of page tables (for the
- * instruction's bytes), one pass of decoding.
+ * Executes one instruction with an operand in a device. Must not know which device, nor how the
+ * backend keeps registers. Fetching is in emu_fetch.c, string instructions are in emu_string.c,
+ * memory in emu_mem.c.
  */
 #include "emu_priv.h"
-
-#define EMU_BYTES 16u /* copied at once, of which INSN_LEN_MAX count */
-
-/*
- * Appends the bytes from `la` to the end of its page. OK; E_FAULT: an exception is in e->result;
- * E_BUSY: the guest's tables change under us; E_NOENT: not in memory. Rights are not checked: the
- * CPU has just executed what is there.
- */
-static int fetch_page(struct emu *e, uint64_t la, struct insn_bytes *in)
-{
-	unsigned room = (unsigned)(PAGE_SIZE - (la & (PAGE_SIZE - 1)));
-	const struct gmem_slot *s;
-	const uint8_t *p;
-	uint32_t error;
-	gpa_t at;
-
-	if (unlikely(gwalk_translate(&e->paging, e->env->mem, gva(la), GWALK_ANY, &at, &error))) {
-		emu_paging_load(e);
-		if (gwalk_translate(&e->paging, e->env->mem, gva(la), GWALK_FETCH, &at, &error) ==
-		    OK)
-			return E_BUSY;
-		emu_raise(e, EXC_PF, error);
-		e->result->cr2 = la;
-		return E_FAULT;
-	}
-	s = gmem_slot_find(e->env->mem, at);
-	p = s ? gmem_slot_ptr(s, at, room < EMU_BYTES ? room : EMU_BYTES) : NULL;
-	if (!p)
-		return E_NOENT;
-	if (likely(room >= EMU_BYTES && in->count == 0)) {
-		__builtin_memcpy(in->byte, p, EMU_BYTES);
-		in->count = INSN_LEN_MAX;
-		return OK;
-	}
-	for (unsigned i = 0; i < room && in->count < INSN_LEN_MAX; i++)
-		in->byte[in->count++] = p[i];
-	return OK;
-}
-
-static enum emu_kind unknown(struct emu *e, const struct insn_bytes *in)
-{
-	e->result->byte_count = in->count;
-	__builtin_memcpy(e->result->byte, in->byte, INSN_LEN_MAX);
-	return EMU_UNKNOWN;
-}
-
-/* EMU_DONE: *out is the instruction. */
-static enum emu_kind fetch_insn(struct emu *e, struct insn *out)
-{
-	struct insn_bytes in = {.count = 0};
-	uint64_t la;
-	int rc;
-
-	e->rip = emu_get(e, REG_RIP);
-	la = e->rip;
-	if (e->mode != DECODE_64)
-		la = (e->cs.base + e->rip) & 0xffffffff;
-	/* At most two pages: after the second there are bytes enough. */
-	for (rc = fetch_page(e, la, &in); rc == OK; rc = fetch_page(e, la, &in)) {
-		switch (decode_insn(&in, e->mode, out)) {
-		case DECODE_OK:
-			return EMU_DONE;
-		case DECODE_TOO_LONG:
-			return emu_raise(e, EXC_GP, 0);
-		case DECODE_UD:
-			return emu_raise(e, EXC_UD, 0);
-		case DECODE_UNKNOWN:
-			return unknown(e, &in);
-		case DECODE_SHORT:
-			break;
-		}
-		la += in.count;
-		if (e->mode != DECODE_64)
-			la &= 0xffffffff;
-	}
-	if (rc == E_NOENT)
-		return unknown(e, &in);
-	return rc == E_BUSY ? EMU_RETRY : EMU_EXCEPTION;
-}
 
 static uint64_t effective_address(const struct emu *e, const struct insn *i)
 {
@@ -119,17 +37,37 @@ static void reg_write(const struct emu *e, unsigned number, unsigned size, uint6
 	*r = (*r & ~0xff00ul) | (value & 0xff) << 8;
 }
 
-/* Finds the RM operand, if it is memory: `size` bytes `delta` bytes past where it points. */
-static bool rm_find(struct emu *e, const struct insn *i, uint64_t delta, unsigned size, bool write,
-		    struct emu_place *place)
+static __attribute__((noinline)) bool rm_find_slowly(struct emu *e, const struct insn *i,
+						     uint64_t offset, unsigned size, bool write,
+						     struct emu_place *place)
 {
 	struct emu_operand op;
 
+	return emu_operand_init(e, &op, i->segment, write) &&
+	       emu_operand_find(e, &op, offset, size, place);
+}
+
+/*
+ * Finds the RM operand, if it is memory: `size` bytes `delta` bytes past where it points. The short
+ * way is for the very access that left the guest, in 64-bit mode, where most segments mean nothing.
+ */
+static inline bool rm_find(struct emu *e, const struct insn *i, uint64_t delta, unsigned size,
+			   bool write, struct emu_place *place)
+{
+	const struct vcpu_exit *x = &e->env->v->exit;
+	uint64_t at;
+
 	if (unlikely(!i->memory))
 		return true;
-	return emu_operand_init(e, &op, i->segment, write) &&
-	       emu_operand_find(e, &op, (effective_address(e, i) + delta) & emu_mask(i->addr_size),
-				size, place);
+	at = (effective_address(e, i) + delta) & emu_mask(i->addr_size);
+	if (unlikely(e->mode != DECODE_64 || i->segment >= SEG_FS || !emu_is_walked(x, write) ||
+		     (at ^ x->fault.linear) >= PAGE_SIZE ||
+		     (at & (PAGE_SIZE - 1)) > PAGE_SIZE - size))
+		return rm_find_slowly(e, i, at, size, write, place);
+	place->gpa[0] = align_down(x->fault.gpa, PAGE_SIZE) | (at & (PAGE_SIZE - 1));
+	place->len[0] = size;
+	place->len[1] = 0;
+	return true;
 }
 
 static uint64_t rm_read(const struct emu *e, const struct insn *i, const struct emu_place *place)
@@ -361,14 +299,16 @@ static enum emu_kind execute(struct emu *e, const struct insn *i)
 
 enum emu_kind emulate_insn(const struct emu_env *env, struct emu_result *result)
 {
+	const struct insn *i;
 	enum emu_kind kind;
-	struct insn insn;
 	struct emu e;
 
 	emu_begin(&e, env, result);
-	kind = fetch_insn(&e, &insn);
+	kind = emu_fetch(&e, &i);
 	if (unlikely(kind != EMU_DONE))
 		return kind;
-	env->v->exit.insn_len = insn.len;
-	return execute(&e, &insn);
+	env->v->exit.insn_len = i->len;
+	if (likely(i->op == INSN_MOV))
+		return exec_mov(&e, i);
+	return execute(&e, i);
 }

@@ -146,13 +146,15 @@ static bool walk_32(struct trail *t, const struct gwalk_state *p, const struct g
 	return true;
 }
 
-static bool access_allowed(const struct gwalk_state *p, const struct trail *t, unsigned access)
+/* `all`, `any`: AND and OR of the entries. */
+static inline bool access_allowed(const struct gwalk_state *p, uint64_t all, uint64_t any,
+				  bool wide, unsigned access)
 {
-	bool user_page = t->all & ENTRY_U, writable = t->all & ENTRY_W;
+	bool user_page = all & ENTRY_U, writable = all & ENTRY_W;
 
 	if (access & GWALK_ANY)
 		return true;
-	if (access & GWALK_FETCH && p->efer & EFER_NXE && t->any & ENTRY_NX && t->entry_size == 8)
+	if (access & GWALK_FETCH && p->efer & EFER_NXE && any & ENTRY_NX && wide)
 		return false;
 	if (p->cpl == 3)
 		return user_page && (writable || !(access & GWALK_WRITE));
@@ -208,45 +210,124 @@ static uint32_t fault_error(const struct gwalk_state *p, unsigned access, uint32
 	return error;
 }
 
-int gwalk_translate(const struct gwalk_state *p, const struct gmem *m, gva_t la, unsigned access,
-		    gpa_t *out, uint32_t *error)
+static bool walk_any(struct trail *t, const struct gwalk_state *p, const struct gmem *m,
+		     uint64_t la)
+{
+	*t = (struct trail){.entry_size = 8, .all = ~0ul};
+	if (p->efer & EFER_LMA)
+		return walk_wide(t, m, la, p->cr3 & ENTRY_ADDR & ((1ul << p->phys_bits) - 1), 39,
+				 wide_rsvd(p));
+	if (p->cr4 & CR4_PAE)
+		return walk_pae(t, p, m, la & 0xffffffff);
+	return walk_32(t, p, m, la & 0xffffffff);
+}
+
+static __attribute__((noinline)) int walk_fully(const struct gwalk_state *p, const struct gmem *m,
+						uint64_t la, unsigned access, gpa_t *out,
+						uint32_t *error)
 {
 	bool dirty = access & GWALK_WRITE;
 
-	if (!(p->cr0 & CR0_PG)) {
-		*out = gpa(la.v & 0xffffffff);
-		return OK;
-	}
 	for (unsigned tries = 1;; tries++) {
 		struct trail t;
-		bool found;
+		bool found = walk_any(&t, p, m, la);
 
-		t.slot = NULL;
-		t.count = 0;
-		t.entry_size = 8;
-		t.all = ~0ul;
-		t.any = 0;
-		t.error = 0;
-		if (likely(p->efer & EFER_LMA))
-			found = walk_wide(&t, m, la.v,
-					  p->cr3 & ENTRY_ADDR & ((1ul << p->phys_bits) - 1), 39,
-					  wide_rsvd(p));
-		else if (p->cr4 & CR4_PAE)
-			found = walk_pae(&t, p, m, la.v & 0xffffffff);
-		else
-			found = walk_32(&t, p, m, la.v & 0xffffffff);
-		if (found && unlikely(!access_allowed(p, &t, access))) {
+		if (found && !access_allowed(p, t.all, t.any, t.entry_size == 8, access)) {
 			t.error = PF_P;
 			found = false;
 		}
-		if (unlikely(!found)) {
+		if (!found) {
 			*error = fault_error(p, access, t.error);
 			return E_FAULT;
 		}
 		*out = gpa(t.phys);
-		if (likely(t.all & ENTRY_A && (!dirty || t.value[t.count - 1] & ENTRY_D)))
-			return OK;
-		if (trail_mark(&t, m, dirty) || tries == MARK_TRIES)
+		if ((t.all & ENTRY_A && (!dirty || t.value[t.count - 1] & ENTRY_D)) ||
+		    trail_mark(&t, m, dirty) || tries == MARK_TRIES)
 			return OK;
 	}
+}
+
+/*
+ * The common case: 4-level tables in one slot, nothing to mark, nothing wrong. Everything else is
+ * left to the full walk, which begins again.
+ */
+static inline bool walk_quickly(const struct gwalk_state *p, const struct gmem *m, uint64_t la,
+				unsigned access, gpa_t *out)
+{
+	uint64_t address = ENTRY_ADDR & ((1ul << p->phys_bits) - 1), table = p->cr3 & address;
+	uint64_t good = ENTRY_P | ENTRY_A, looked_at = wide_rsvd(p) | good;
+	const struct gmem_slot *s = gmem_slot_find(m, gpa(table));
+	uint64_t all = ~0ul, any = 0, e, low;
+
+	if (unlikely(!s))
+		return false;
+	for (unsigned shift = 39;; shift -= 9) {
+		uint64_t offset = (table | (la >> (shift - 3) & 0xff8)) - s->gpa;
+
+		if (unlikely(offset >= s->len)) /* slots are of whole pages */
+			return false;
+		e = __atomic_load_n((const uint64_t *)(const void *)(s->host + offset),
+				    __ATOMIC_RELAXED);
+		all &= e;
+		any |= e;
+		low = (1ul << shift) - 1;
+		if (unlikely((e & looked_at) != good))
+			return false;
+		if (shift == 12)
+			break;
+		if (e & ENTRY_PS) {
+			if (unlikely(shift == 39 || e & low & ~0x1ffful))
+				return false;
+			break;
+		}
+		table = e & address;
+	}
+	if (unlikely(!access_allowed(p, all, any, true, access) ||
+		     (access & GWALK_WRITE && !(e & ENTRY_D))))
+		return false;
+	*out = gpa((e & address & ~low) | (la & low));
+	return true;
+}
+
+int gwalk_translate(const struct gwalk_state *p, const struct gmem *m, gva_t la, unsigned access,
+		    gpa_t *out, uint32_t *error)
+{
+	if (unlikely(!(p->cr0 & CR0_PG))) {
+		*out = gpa(la.v & 0xffffffff);
+		return OK;
+	}
+	if (likely(p->efer & EFER_LMA && walk_quickly(p, m, la.v, access, out)))
+		return OK;
+	return walk_fully(p, m, la.v, access, out, error);
+}
+
+bool gwalk_prove(const struct gwalk_state *p, const struct gmem *m, gva_t la,
+		 struct gwalk_proof *proof)
+{
+	struct trail t = {.count = 0};
+
+	if (p->cr0 & CR0_PG) {
+		if (p->cr4 & CR4_PAE && !(p->efer & EFER_LMA))
+			return false;
+		if (!walk_any(&t, p, m, la.v))
+			return false;
+	}
+	for (unsigned i = 0; i < GWALK_LEVELS; i++) {
+		/* Unused places repeat the last entry, or hold a proof of nothing. */
+		unsigned n = i < t.count ? i : t.count - 1;
+		const uint64_t *e = &proof->value[i];
+
+		proof->value[i] = 0;
+		if (t.count)
+			e = gmem_ptr(m, gpa(align_down(t.at[n], 8)), 8);
+		if (!e)
+			return false;
+		proof->entry[i] = e;
+		proof->value[i] = __atomic_load_n(e, __ATOMIC_RELAXED);
+		/* Entries of 4 bytes come in pairs. */
+		if (t.count && (t.entry_size == 4 ? (uint32_t)(proof->value[i] >> (t.at[n] & 4) * 8)
+						  : proof->value[i]) != t.value[n])
+			return false;
+	}
+	return true;
 }

@@ -184,6 +184,16 @@ void inject_before_entry(struct vcpu *v, struct event_queue *q, const struct vir
 	window_set(v, b, EVENT_NMI, &q->nmi_window, q->nmi);
 }
 
+void inject_keep(struct vcpu *v, struct event_queue *q, const struct virt_backend *b,
+		 uint32_t requests)
+{
+	if (requests & REQ_NMI)
+		q->nmi = true;
+	if (q->irq && requests & REQ_IRQ)
+		window_set(v, b, EVENT_EXTINT, &q->irq_window, irq_waits(q->irq));
+	window_set(v, b, EVENT_NMI, &q->nmi_window, q->nmi);
+}
+
 bool inject_pending(struct vcpu *v, const struct event_queue *q, const struct virt_backend *b)
 {
 	uint32_t requests = atomic_load_explicit(&v->requests, memory_order_acquire);

@@ -15,7 +15,9 @@ struct machine {
 	struct cmdline_options options;
 	const struct virt_backend *backend;
 	struct verdict verdict; /* what keeps it from running VMs */
-	uint64_t up_ticks;	/* TSC from the boot loader's jump to "all CPUs up" */
+	uint64_t start_tsc;	/* at the boot loader's jump */
+	uint64_t up_ticks;	/* from there to "all CPUs up" */
+	uint64_t waited_ticks;	/* of these, spent waiting for clocks and CPUs */
 };
 
 extern struct machine machine;

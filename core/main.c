@@ -215,7 +215,8 @@ static no_return void hv_main_on_stack(void)
 	machine.backend->probe(&machine.verdict);
 	cpu_enable_virt();
 	smp_start(&machine.acpi, ap_enter);
-	machine.up_ticks = rdtsc() - machine.up_ticks;
+	machine.up_ticks = rdtsc() - machine.start_tsc;
+	machine.waited_ticks = time_waited_ticks();
 	hostvm_audit();
 	console_use_interrupts(&machine.acpi);
 	irq_enable();
@@ -234,7 +235,7 @@ void hv_main(uint64_t mbi, uint64_t tsc)
 	struct cpu_stacks stacks;
 
 	time_set_start(tsc);
-	machine.up_ticks = tsc;
+	machine.start_tsc = tsc;
 	traps_early();
 	log_printf("CRVM %s\n", CRVM_VERSION);
 	cpufeat_read(&boot_cpu_features, &cpu_ops_native);

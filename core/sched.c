@@ -102,6 +102,8 @@ bool sched_run(void)
 	next = timer_next();
 	if (next < vv->v.deadline)
 		vv->v.deadline = next;
+	if (unlikely(!vv->first_tsc))
+		vv->first_tsc = rdtsc();
 	vcpu_step(vv);
 	if (atomic_load(&vv->stopped))
 		sched_unload();

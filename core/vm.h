@@ -40,6 +40,7 @@ struct vm_vcpu {
 	uint64_t xcr0;
 	struct msr_ctx msr;
 	uint8_t *fpu;
+	uint64_t first_tsc; /* of the first entry; 0: none yet */
 	struct exit_stats stats;
 };
 

@@ -44,6 +44,7 @@ static void *bump_take(struct arena *a, size_t size, size_t align)
 
 static void block_push(struct arena *a, struct arena_block *b, hpa_t base, unsigned order)
 {
+	check(b);
 	*b = (struct arena_block){.next = a->blocks, .base = base, .order = order};
 	a->blocks = b;
 	a->frame_count += 1ull << order;

@@ -30,8 +30,8 @@ $(B)/hv/%.S.o: %.S
 # Rewritten only when the version changes, so that nothing is rebuilt without need.
 $(B)/gen/version.h: FORCE
 	@mkdir -p $(@D)
-	@printf '#define CRVM_VERSION "%s"\n' '$(VERSION)' > $@.new
-	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+	@printf '#define CRVM_VERSION "%s"\n' '$(VERSION)' > $@.$$$$.new; \
+	  cmp -s $@.$$$$.new $@ && rm $@.$$$$.new || mv $@.$$$$.new $@
 .PHONY: FORCE
 FORCE:
 

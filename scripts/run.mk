@@ -10,8 +10,8 @@ MODEL ?=
 # Also made anew when another command line is asked for.
 $(B)/iso.cmdline: FORCE
 	@mkdir -p $(@D)
-	@printf '%s\n' '$(subst ','\'',$(CMDLINE))' > $@.new
-	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+	@printf '%s\n' '$(subst ','\'',$(CMDLINE))' > $@.$$$$.new; \
+	  cmp -s $@.$$$$.new $@ && rm $@.$$$$.new || mv $@.$$$$.new $@
 
 $(B)/crvm.iso: $(KERNEL) $(B)/iso.cmdline iso/grub.cfg scripts/mkiso
 	$(Q)scripts/mkiso -o $@ -k $(KERNEL) -c '$(subst ','\'',$(CMDLINE))'

@@ -441,6 +441,13 @@ bool vmx_breakage_possible(unsigned i, const struct vmcs_snapshot *good,
 	return breakage_possible(&rows[i], good, caps);
 }
 
+void breakage_undo(const struct breakage *b, const struct vmcs_snapshot *good,
+		   const struct breakage_target *target)
+{
+	for (unsigned n = 0; n < b->step_count; n++)
+		target->write(target->ctx, b->step[n].field, good->value[b->step[n].field]);
+}
+
 static uint64_t vmcs_target_read(void *ctx, enum vmcs_index i)
 {
 	(void)ctx;
@@ -453,16 +460,14 @@ static void vmcs_target_write(void *ctx, enum vmcs_index i, uint64_t value)
 	vmcs_write_raw(vmcs_index_field(i), value);
 }
 
+static const struct breakage_target current_vmcs = {vmcs_target_read, vmcs_target_write, NULL};
+
 void vmx_breakage_apply(unsigned i)
 {
-	static const struct breakage_target target = {vmcs_target_read, vmcs_target_write, NULL};
-
-	breakage_run(&rows[i], &target);
+	breakage_run(&rows[i], &current_vmcs);
 }
 
 void vmx_breakage_undo(unsigned i, const struct vmcs_snapshot *good)
 {
-	for (unsigned n = 0; n < rows[i].step_count; n++)
-		vmcs_write_raw(vmcs_index_field(rows[i].step[n].field),
-			       good->value[rows[i].step[n].field]);
+	breakage_undo(&rows[i], good, &current_vmcs);
 }

@@ -42,6 +42,9 @@ struct breakage_target {
 /* For any table of rows; `possible` as vmx_breakage_possible. */
 void breakage_run(const struct breakage *b, const struct breakage_target *target);
 void breakage_run_snapshot(const struct breakage *b, struct vmcs_snapshot *s);
+/* Gives the fields back the values that they had. */
+void breakage_undo(const struct breakage *b, const struct vmcs_snapshot *good,
+		   const struct breakage_target *target);
 bool breakage_possible(const struct breakage *b, const struct vmcs_snapshot *good,
 		       const struct vmx_caps *caps);
 
@@ -59,5 +62,4 @@ must_check bool vmx_breakage_possible(unsigned i, const struct vmcs_snapshot *go
 
 /* To the current VMCS; only if possible, since fields that do not exist stop the hypervisor. */
 void vmx_breakage_apply(unsigned i);
-/* Gives the fields that row i changed back the values that they had. */
 void vmx_breakage_undo(unsigned i, const struct vmcs_snapshot *good);

@@ -184,14 +184,28 @@ static bool set_mapped(enum vcpu_reg reg, uint64_t value)
 	return false;
 }
 
+/*
+ * A change of paging that the guest made by an exit: the CPU flushes at the instruction, but not
+ * when software writes the fields (SDM Vol. 3C, "Operations that Invalidate Cached Mappings").
+ * Before the first load there is nothing cached.
+ */
+static void flush_linear(const struct vcpu *v)
+{
+	if (v->virt->loaded_on)
+		vmx_tlb_flush_vpid(v->virt->tlb.vpid);
+}
+
 void vmx_set_reg(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 {
 	if (reg < 16 && reg != REG_RSP) {
 		v->gpr[reg] = value;
 		return;
 	}
-	if (set_mapped(reg, value))
+	if (set_mapped(reg, value)) {
+		if (reg == REG_CR3)
+			flush_linear(v);
 		return;
+	}
 	if (reg >= REG_DR0 && reg <= REG_DR3) {
 		write_dr(reg - REG_DR0, value);
 		return;
@@ -199,9 +213,11 @@ void vmx_set_reg(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 	switch (reg) {
 	case REG_CR0:
 		set_cr0(value);
+		flush_linear(v);
 		break;
 	case REG_CR4:
 		set_cr4(value);
+		flush_linear(v);
 		break;
 	case REG_CR2:
 		write_cr2(value);
@@ -214,6 +230,7 @@ void vmx_set_reg(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 		break;
 	case REG_EFER:
 		set_long_mode(value, vmcs_read_GUEST_CR0());
+		flush_linear(v);
 		break;
 	case REG_HALTED:
 		v->virt->halted = value != 0;

@@ -161,13 +161,11 @@ static uint8_t type_at(const struct mtrr *m, uint64_t addr, uint64_t *last)
 {
 	unsigned types = 0;
 
-	if (!m->present || !m->enabled) {
-		*last = m->limit - 1;
+	*last = m->limit - 1;
+	if (!m->present || !m->enabled)
 		return m->present ? MEMORY_UC : MEMORY_WB;
-	}
 	if (m->fixed_enabled && addr < FIXED_END)
 		return fixed_type(m, addr, last);
-	*last = addr < FIXED_END ? FIXED_END - 1 : m->limit - 1;
 	for (unsigned i = 0; i < m->variable_count; i++) {
 		uint64_t mask = m->variable[i].mask;
 		uint64_t differ = (addr ^ m->variable[i].base) & mask;

@@ -3,6 +3,8 @@
  * Source: Intel SDM Vol. 3B, "Time-Stamp Counter"; IA-PC HPET Specification 1.0a; ACPI 6.4, "Power
  * Management Timer"; Intel 8254 data sheet.
  */
+#include <stdatomic.h>
+
 #include <crvm/cpufeat.h>
 #include <crvm/hostvm.h>
 #include <crvm/log.h>
@@ -17,6 +19,7 @@ static uint64_t entry_tsc;
 static uint64_t tsc_khz;
 static uint64_t ns_per_tsc_32, tsc_per_ns_32; /* 32.32 fixed point */
 static const char *source = "none";
+static _Atomic uint64_t waited_ticks;
 
 /* A counter that counts up at a known rate. */
 struct reference {
@@ -111,7 +114,7 @@ static bool pit_open(struct reference *r, const struct acpi_info *acpi)
  * reads even if the reference stands still: a read takes some 100 ns at least on any machine, so 10
  * ms are over long before.
  */
-static uint64_t measure(const struct reference *r)
+static uint64_t measure_khz(const struct reference *r)
 {
 	uint64_t goal = r->hz * MEASURE_MS / 1000, ref = 0, last = r->read(r) & r->mask, tsc;
 	unsigned reads = 0, still = 0;
@@ -130,8 +133,28 @@ static uint64_t measure(const struct reference *r)
 			return 0;
 	}
 	tsc = rdtsc() - tsc;
+	if (!ref)
+		return 0;
 	/* khz = tsc / (ref / hz) / 1000; ref is at most a few times the goal. */
 	return tsc * r->hz / ref / 1000;
+}
+
+static void count_wait(uint64_t since)
+{
+	atomic_fetch_add_explicit(&waited_ticks, rdtsc() - since, memory_order_relaxed);
+}
+
+uint64_t time_waited_ticks(void)
+{
+	return atomic_load_explicit(&waited_ticks, memory_order_relaxed);
+}
+
+static uint64_t measure(const struct reference *r)
+{
+	uint64_t start = rdtsc(), khz = measure_khz(r);
+
+	count_wait(start);
+	return khz;
 }
 
 /* CPUID.15h: TSC = crystal * EBX / EAX; 0 if the CPU does not say. */
@@ -222,8 +245,9 @@ uint64_t time_ns(void)
 
 void time_delay_us(unsigned us)
 {
-	uint64_t end = rdtsc() + time_ns_to_tsc((uint64_t)us * 1000);
+	uint64_t start = rdtsc(), span = time_ns_to_tsc((uint64_t)us * 1000);
 
-	while ((int64_t)(rdtsc() - end) < 0)
+	while (rdtsc() - start < span)
 		cpu_relax();
+	count_wait(start);
 }

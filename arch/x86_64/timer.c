@@ -23,12 +23,11 @@ bool time_tsc_deadline(void)
 /* The timer's rate, from 5 ms of TSC. */
 static void calibrate_one_shot(void)
 {
-	uint64_t start = rdtsc(), span = time_ns_to_tsc(5000000), end, used;
+	uint64_t start = rdtsc(), end, used;
 
 	lapic_timer_mode(false);
 	lapic_timer_count(~0u);
-	while (rdtsc() - start < span)
-		cpu_relax();
+	time_delay_us(5000);
 	used = ~0u - lapic_timer_current();
 	end = rdtsc();
 	lapic_timer_count(0);

@@ -6,19 +6,36 @@
 #pragma once
 
 #include <crvm/decode.h>
-#include <crvm/gmem.h>
+#include <crvm/gwalk.h>
 #include <crvm/io_bus.h>
 #include <crvm/vcpu.h>
 #include <crvm/virt.h>
+
+/*
+ * Instructions emulated lately, by their address: device drivers have few of them. An entry counts
+ * only while the guest's page tables and the bytes are still what they were (gwalk_proof_holds, and
+ * a compare), so that nothing needs to be flushed. One for each vCPU, at first all zero.
+ */
+struct emu_cache {
+	struct emu_cached {
+		uint64_t la, cr3;
+		uint64_t mode; /* of decoding and paging; 0: unused */
+		const uint8_t *code;
+		uint64_t byte[2];
+		struct gwalk_proof proof;
+		struct insn insn;
+	} entry[32];
+};
 
 /* What emulation may touch. Of the backend only get_reg, set_reg and get_segment are called. */
 struct emu_env {
 	struct vcpu *v;
 	const struct virt_backend *backend;
 	const struct gmem *mem;
-	struct io_bus *mmio;  /* guest-physical addresses that are not memory */
-	struct io_bus *ports; /* string_io only */
-	uint8_t phys_bits;    /* MAXPHYADDR that the guest is told, 32 to 52 */
+	struct io_bus *mmio;	 /* guest-physical addresses that are not memory */
+	struct io_bus *ports;	 /* string_io only */
+	struct emu_cache *cache; /* of this vCPU; NULL: none */
+	uint8_t phys_bits;	 /* MAXPHYADDR that the guest is told, 32 to 52 */
 };
 
 enum emu_kind {

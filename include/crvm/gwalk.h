@@ -35,3 +35,30 @@ struct gwalk_state {
  */
 must_check int gwalk_translate(const struct gwalk_state *p, const struct gmem *m, gva_t la,
 			       unsigned access, gpa_t *out, uint32_t *error);
+
+#define GWALK_LEVELS 4
+
+/*
+ * Why a translation held: the entries it used, and what they were. While they are the same, and so
+ * are CR3 and the paging mode, a new walk would end at the same address. Cheaper than a walk, and
+ * as true.
+ */
+struct gwalk_proof {
+	const uint64_t *entry[GWALK_LEVELS]; /* in the host's view of guest memory */
+	uint64_t value[GWALK_LEVELS];
+};
+
+/*
+ * After a successful gwalk_translate(GWALK_ANY). False if there is none: PAE paging, tables outside
+ * memory, or they changed. The proof may point into itself: it stays where it is.
+ */
+must_check bool gwalk_prove(const struct gwalk_state *p, const struct gmem *m, gva_t la,
+			    struct gwalk_proof *proof);
+
+static inline bool gwalk_proof_holds(const struct gwalk_proof *proof)
+{
+	for (unsigned i = 0; i < GWALK_LEVELS; i++)
+		if (unlikely(__atomic_load_n(proof->entry[i], __ATOMIC_RELAXED) != proof->value[i]))
+			return false;
+	return true;
+}

@@ -87,6 +87,14 @@ static inline void inject_note_interrupted(struct vcpu *v, struct event_queue *q
 void inject_before_entry(struct vcpu *v, struct event_queue *q, const struct virt_backend *b,
 			 uint32_t requests);
 
+/*
+ * For requests that were taken from the vCPU when no entry follows (it stops, or goes on sleeping
+ * in HLT): remembers them, with their windows, and hands over nothing. Any number of times between
+ * two entries.
+ */
+void inject_keep(struct vcpu *v, struct event_queue *q, const struct virt_backend *b,
+		 uint32_t requests);
+
 /* Whether something waits, here or in v->requests, that would end HLT now (it is not masked or
  * blocked). */
 bool inject_pending(struct vcpu *v, const struct event_queue *q, const struct virt_backend *b);

@@ -60,7 +60,8 @@ const char *nested_offence_text(enum nested_offence_kind kind);
 /*
  * Checks all pages of `count` VMs, none of which is in the guest. OK; E_PERM with *first filled;
  * E_INVAL if two have the same owner, or one that is no VM's. *pages (may be NULL) counts the pages
- * of 4 KiB that were found good. Takes about 100 instructions for each: not for boot or a run loop.
+ * of 4 KiB that were found good. One look-up in the frame table for each: not for boot or a run
+ * loop.
  */
 must_check int nested_audit(const struct virt_backend *b, const struct nested_audit_vm *vms,
 			    unsigned count, struct nested_offence *first, uint64_t *pages);

@@ -28,6 +28,8 @@ uint64_t time_ns_to_tsc(uint64_t ns);
 uint64_t time_tsc_to_ns(uint64_t tsc);
 /* Spins. */
 void time_delay_us(unsigned us);
+/* TSC ticks that went by in time_delay_us and in the measurement of time_init, on all CPUs. */
+uint64_t time_waited_ticks(void);
 
 struct timer {
 	struct heap_node node; /* key: deadline as a TSC value */

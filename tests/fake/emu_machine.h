@@ -41,6 +41,7 @@ struct em_access {
 static struct em {
 	struct vcpu v;
 	struct emu_env env;
+	struct emu_cache cache;
 	struct emu_result result;
 	uint64_t reg[REG_COUNT];
 	struct vcpu_segment segment[SEG_COUNT];
@@ -216,7 +217,7 @@ static inline void em_reset(void)
 	em_must(io_bus_add(&em.ports, &(struct io_region){EM_PORT, 4, &em_port_ops, &em.port_device,
 							  "port"}) == OK);
 	em_must(io_bus_freeze(&em.mmio, NULL) == OK && io_bus_freeze(&em.ports, NULL) == OK);
-	em.env = (struct emu_env){&em.v, &em_backend, &em.mem, &em.mmio, &em.ports, 46};
+	em.env = (struct emu_env){&em.v, &em_backend, &em.mem, &em.mmio, &em.ports, &em.cache, 46};
 	for (unsigned i = 0; i < SEG_COUNT; i++)
 		em.segment[i] = (struct vcpu_segment){.limit = 0xffff, .attr = EM_DATA16};
 	em.segment[SEG_CS].attr = EM_CODE16;

@@ -7,7 +7,7 @@ FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 
 define fuzz_rule
-$(B)/fuzz/$(1): tests/fuzz/$(1).c $(call unit_needs,tests/fuzz/$(1).c) $(wildcard include/crvm/*.h tests/fake/*.h)
+$(B)/fuzz/$(1): tests/fuzz/$(1).c $(call unit_needs,tests/fuzz/$(1).c) $(wildcard include/crvm/*.h include/crvm/*/*.h tests/fake/*.h)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CLANG) $$(FUZZ_CFLAGS) $$(filter %.c,$$^) -o $$@
 endef

@@ -65,9 +65,7 @@ def test_loglevel(boot):
 def test_text_screen_shows_the_log(boot, kind):
     vm = boot(kind, cpus=1)
     vm.ready()
-    screen = vm.screen_text()
-    assert "run virtual machines" in screen.replace("\n", "")
-    assert screen.rstrip().endswith("crvm>")
+    vm.expect_screen(r"run virtual machines[^\0]*\ncrvm>\s*\Z")
 
 
 def test_screen_off(boot):

@@ -55,7 +55,7 @@ CALLS = {
     "arch": "arch mm boot lib",
     "vmx": "vmx arch mm lib",
     "devices": "devices lib",
-    "core": "core arch mm boot lib",
+    "core": "core devices arch mm boot lib",
 }
 
 # Single symbols beyond that, each with its reason.

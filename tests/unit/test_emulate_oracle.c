@@ -5,7 +5,7 @@
  * must come out the same.
  *
  * needs: core/gwalk.c core/decode.c core/emu_mem.c core/emu_alu.c
- * needs: core/emulate.c core/emu_string.c core/io_bus.c mm/gmem.c
+ * needs: core/emulate.c core/emu_string.c core/emu_fetch.c core/io_bus.c mm/gmem.c
  * needs: tests/fake/spinlock.c tests/fake/panic.c
  */
 #include <setjmp.h>

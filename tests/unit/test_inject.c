@@ -340,6 +340,63 @@ static void test_hlt_ends_with_nmi_unless_blocked(void **state)
 	expect_delivered(1, EVENT_NMI, EXC_NMI);
 }
 
+static void test_hlt_ends_with_requests_not_yet_taken(void **state)
+{
+	(void)state;
+	set_flags(IF);
+	chip.waits[0x20] = true; /* not said yet: the chip is not asked */
+	assert_false(inject_pending(&v, &q, b));
+	assert_int_equal(chip.peeks, 0);
+	atomic_store(&v.requests, REQ_IRQ);
+	assert_true(inject_pending(&v, &q, b));
+	chip.waits[0x20] = false;
+	assert_false(inject_pending(&v, &q, b));
+	atomic_store(&v.requests, REQ_NMI);
+	assert_true(inject_pending(&v, &q, b));
+	atomic_store(&v.requests, REQ_STOP | REQ_FLUSH);
+	assert_false(inject_pending(&v, &q, b));
+}
+
+static void test_requests_kept_without_an_entry_come_later(void **state)
+{
+	(void)state;
+	/* CLI; HLT with an interrupt waiting: an NMI wakes the guest, STI lets the interrupt in. */
+	b->set_reg(&v, REG_HALTED, 1);
+	b->set_reg(&v, REG_INT_SHADOW, NMI_BLOCKED);
+	raise_irq(0x20);
+	atomic_fetch_or(&v.requests, REQ_NMI);
+	for (unsigned i = 0; i < 3; i++) {
+		inject_keep(&v, &q, b, atomic_exchange(&v.requests, 0));
+		assert_int_equal(b->get_reg(&v, REG_HALTED), 1);
+		assert_int_equal(v.virt->injected.kind, EVENT_NONE);
+		assert_false(inject_pending(&v, &q, b));
+		expect_windows(true, true);
+	}
+	assert_int_equal(v.virt->window_count, 2);
+	assert_int_equal(chip.acks, 0);
+	b->set_reg(&v, REG_INT_SHADOW, 0);
+	assert_true(inject_pending(&v, &q, b));
+	turn();
+	expect_delivered(1, EVENT_NMI, EXC_NMI);
+	set_flags(IF);
+	assert_true(inject_pending(&v, &q, b));
+	turn();
+	expect_delivered(2, EVENT_EXTINT, 0x20);
+}
+
+static void test_keeping_nothing_changes_nothing(void **state)
+{
+	(void)state;
+	inject_keep(&v, &q, b, 0);
+	inject_keep(&v, &q, b, REQ_IRQ | REQ_STOP); /* the chip has none */
+	chip.waits[0x20] = true;
+	inject_keep(&v, &q, b, REQ_STOP);
+	q.irq = NULL;
+	inject_keep(&v, &q, b, REQ_IRQ);
+	assert_int_equal(event_queue_busy(&q), 0);
+	assert_int_equal(v.virt->window_count, 0);
+}
+
 static void test_hlt_ends_with_exception_or_redelivery(void **state)
 {
 	(void)state;
@@ -418,6 +475,9 @@ int main(void)
 		T(test_a_vcpu_may_have_no_source),
 		T(test_hlt_ends_with_what_is_not_masked),
 		T(test_hlt_ends_with_nmi_unless_blocked),
+		T(test_hlt_ends_with_requests_not_yet_taken),
+		T(test_requests_kept_without_an_entry_come_later),
+		T(test_keeping_nothing_changes_nothing),
 		T(test_hlt_ends_with_exception_or_redelivery),
 		T(test_kick_between_check_and_entry_is_not_lost),
 		T(test_request_during_redelivery_is_not_lost),

@@ -134,10 +134,38 @@ static void test_faults_push_rf(void **state)
 	}
 }
 
+static void test_what_was_delivered_combines_no_more(void **state)
+{
+	(void)state;
+	/* Page fault, broken off by #UD, which is delivered: the #GP of its handler is just that.
+	 */
+	v.exit.interrupted =
+		(struct event){.kind = EVENT_EXCEPTION, .vector = EXC_PF, .has_error = true};
+	inject_note_interrupted(&v, &q);
+	raise_exception(EXC_UD, false, 0);
+	turn();
+	raise_exception(EXC_GP, true, 0);
+	turn();
+	expect_delivered(2, EVENT_EXCEPTION, EXC_GP);
+	/* The same after a redelivery, and after an exception that was handed over. */
+	v.exit.interrupted =
+		(struct event){.kind = EVENT_EXCEPTION, .vector = EXC_PF, .has_error = true};
+	inject_note_interrupted(&v, &q);
+	turn();
+	expect_delivered(3, EVENT_EXCEPTION, EXC_PF);
+	raise_exception(EXC_PF, true, 0);
+	turn();
+	expect_delivered(4, EVENT_EXCEPTION, EXC_PF);
+	raise_exception(EXC_PF, true, 0);
+	turn();
+	expect_delivered(5, EVENT_EXCEPTION, EXC_PF);
+}
+
 static void test_error_code_not_given_is_zero(void **state)
 {
 	(void)state;
 	raise_exception(EXC_UD, false, 0xdead);
+	assert_int_equal(q.exception.error, 0);
 	turn();
 	assert_int_equal(expect_delivered(1, EVENT_EXCEPTION, EXC_UD)->event.error, 0);
 }
@@ -157,6 +185,7 @@ int main(void)
 		T(test_three_page_faults_are_shutdown),
 		T(test_cr2_is_the_newest_page_fault),
 		T(test_faults_push_rf),
+		T(test_what_was_delivered_combines_no_more),
 		T(test_error_code_not_given_is_zero),
 		T(test_impossible_vectors_are_bugs),
 	};

@@ -249,6 +249,8 @@ static void random_turn(void)
 	bool wakes;
 
 	others_act();
+	if (pick(4) == 0) /* as a loop that is left, or a sleep that goes on */
+		inject_keep(&v, &q, b, atomic_exchange(&v.requests, 0));
 	wakes = inject_pending(&v, &q, b);
 	prepare(&spy);
 	check_before_entry();

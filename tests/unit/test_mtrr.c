@@ -156,6 +156,7 @@ static void test_a_desktop_pc(void **state)
 			 WB); /* two ranges, one type */
 	assert_int_equal(mtrr_type(&m, 4 * GIB, 4 * GIB + 513 * MIB), MIXED);
 	assert_int_equal(mtrr_type(&m, 9 * GIB, 100 * GIB), UC);
+	assert_int_equal(mtrr_type(&m, 9 * GIB, 1000 * GIB), UC); /* beyond MAXPHYADDR too */
 }
 
 static void test_the_first_mib_of_a_pc(void **state)

@@ -3,73 +3,74 @@
  * fixed bits. needs: vmx/caps.c */
 #include "vmx_machine.h"
 
+static const struct {
+	const char *name, *source;
+	uint32_t msr;
+	unsigned bit;
+	bool required;
+} feature_bits[] = {
+	{"EPT", "IA32_VMX_PROCBASED_CTLS2[33]", 0x48b, 33, true},
+	{"unrestricted guest", "IA32_VMX_PROCBASED_CTLS2[39]", 0x48b, 39, true},
+	{"virtual NMIs", "IA32_VMX_PINBASED_CTLS[37]", 0x481, 37, true},
+	{"INS/OUTS information", "IA32_VMX_BASIC[54]", 0x480, 54, true},
+	{"MSR bitmaps", "IA32_VMX_PROCBASED_CTLS[60]", 0x482, 60, true},
+	{"I/O bitmaps", "IA32_VMX_PROCBASED_CTLS[57]", 0x482, 57, true},
+	{"INVEPT", "IA32_VMX_EPT_VPID_CAP[20]", 0x48c, 20, true},
+	{"EPT 2 MiB pages", "IA32_VMX_EPT_VPID_CAP[16]", 0x48c, 16, false},
+	{"EPT 1 GiB pages", "IA32_VMX_EPT_VPID_CAP[17]", 0x48c, 17, false},
+	{"EPT accessed/dirty flags", "IA32_VMX_EPT_VPID_CAP[21]", 0x48c, 21, false},
+	{"EPT execute-only pages", "IA32_VMX_EPT_VPID_CAP[0]", 0x48c, 0, false},
+	{"VPID", "IA32_VMX_PROCBASED_CTLS2[37]", 0x48b, 37, false},
+	{"INVVPID", "IA32_VMX_EPT_VPID_CAP[32]", 0x48c, 32, false},
+	{"VMX-preemption timer", "IA32_VMX_PINBASED_CTLS[38]", 0x481, 38, false},
+	{"posted interrupts", "IA32_VMX_PINBASED_CTLS[39]", 0x481, 39, false},
+	{"TSC offsetting", "IA32_VMX_PROCBASED_CTLS[35]", 0x482, 35, false},
+	{"TPR shadow", "IA32_VMX_PROCBASED_CTLS[53]", 0x482, 53, false},
+	{"monitor trap flag", "IA32_VMX_PROCBASED_CTLS[59]", 0x482, 59, false},
+	{"virtualized APIC accesses", "IA32_VMX_PROCBASED_CTLS2[32]", 0x48b, 32, false},
+	{"descriptor-table exiting", "IA32_VMX_PROCBASED_CTLS2[34]", 0x48b, 34, false},
+	{"RDTSCP in VMs", "IA32_VMX_PROCBASED_CTLS2[35]", 0x48b, 35, false},
+	{"x2APIC virtualization", "IA32_VMX_PROCBASED_CTLS2[36]", 0x48b, 36, false},
+	{"WBINVD exiting", "IA32_VMX_PROCBASED_CTLS2[38]", 0x48b, 38, false},
+	{"APIC-register virtualization", "IA32_VMX_PROCBASED_CTLS2[40]", 0x48b, 40, false},
+	{"virtual-interrupt delivery", "IA32_VMX_PROCBASED_CTLS2[41]", 0x48b, 41, false},
+	{"PAUSE-loop exiting", "IA32_VMX_PROCBASED_CTLS2[42]", 0x48b, 42, false},
+	{"INVPCID in VMs", "IA32_VMX_PROCBASED_CTLS2[44]", 0x48b, 44, false},
+	{"VM functions", "IA32_VMX_PROCBASED_CTLS2[45]", 0x48b, 45, false},
+	{"VMCS shadowing", "IA32_VMX_PROCBASED_CTLS2[46]", 0x48b, 46, false},
+	{"page-modification log (PML)", "IA32_VMX_PROCBASED_CTLS2[49]", 0x48b, 49, false},
+	{"EPT-violation #VE", "IA32_VMX_PROCBASED_CTLS2[50]", 0x48b, 50, false},
+	{"XSAVES in VMs", "IA32_VMX_PROCBASED_CTLS2[52]", 0x48b, 52, false},
+	{"mode-based execute control", "IA32_VMX_PROCBASED_CTLS2[54]", 0x48b, 54, false},
+	{"sub-page write permission (SPP)", "IA32_VMX_PROCBASED_CTLS2[55]", 0x48b, 55, false},
+	{"TSC scaling", "IA32_VMX_PROCBASED_CTLS2[57]", 0x48b, 57, false},
+	{"EPTP switching by VMFUNC", "IA32_VMX_VMFUNC[0]", 0x491, 0, false},
+};
+
 static void feature_bits_are_those_of_the_manual(void **state)
 {
-	static const struct {
-		const char *name, *source;
-		uint32_t msr;
-		unsigned bit;
-		bool required;
-	} t[] = {
-		{"EPT", "IA32_VMX_PROCBASED_CTLS2[33]", 0x48b, 33, true},
-		{"unrestricted guest", "IA32_VMX_PROCBASED_CTLS2[39]", 0x48b, 39, true},
-		{"virtual NMIs", "IA32_VMX_PINBASED_CTLS[37]", 0x481, 37, true},
-		{"INS/OUTS information", "IA32_VMX_BASIC[54]", 0x480, 54, true},
-		{"MSR bitmaps", "IA32_VMX_PROCBASED_CTLS[60]", 0x482, 60, true},
-		{"I/O bitmaps", "IA32_VMX_PROCBASED_CTLS[57]", 0x482, 57, true},
-		{"INVEPT", "IA32_VMX_EPT_VPID_CAP[20]", 0x48c, 20, true},
-		{"EPT 2 MiB pages", "IA32_VMX_EPT_VPID_CAP[16]", 0x48c, 16, false},
-		{"EPT 1 GiB pages", "IA32_VMX_EPT_VPID_CAP[17]", 0x48c, 17, false},
-		{"EPT accessed/dirty flags", "IA32_VMX_EPT_VPID_CAP[21]", 0x48c, 21, false},
-		{"EPT execute-only pages", "IA32_VMX_EPT_VPID_CAP[0]", 0x48c, 0, false},
-		{"VPID", "IA32_VMX_PROCBASED_CTLS2[37]", 0x48b, 37, false},
-		{"INVVPID", "IA32_VMX_EPT_VPID_CAP[32]", 0x48c, 32, false},
-		{"VMX-preemption timer", "IA32_VMX_PINBASED_CTLS[38]", 0x481, 38, false},
-		{"posted interrupts", "IA32_VMX_PINBASED_CTLS[39]", 0x481, 39, false},
-		{"TSC offsetting", "IA32_VMX_PROCBASED_CTLS[35]", 0x482, 35, false},
-		{"TPR shadow", "IA32_VMX_PROCBASED_CTLS[53]", 0x482, 53, false},
-		{"monitor trap flag", "IA32_VMX_PROCBASED_CTLS[59]", 0x482, 59, false},
-		{"virtualized APIC accesses", "IA32_VMX_PROCBASED_CTLS2[32]", 0x48b, 32, false},
-		{"descriptor-table exiting", "IA32_VMX_PROCBASED_CTLS2[34]", 0x48b, 34, false},
-		{"RDTSCP in VMs", "IA32_VMX_PROCBASED_CTLS2[35]", 0x48b, 35, false},
-		{"x2APIC virtualization", "IA32_VMX_PROCBASED_CTLS2[36]", 0x48b, 36, false},
-		{"WBINVD exiting", "IA32_VMX_PROCBASED_CTLS2[38]", 0x48b, 38, false},
-		{"APIC-register virtualization", "IA32_VMX_PROCBASED_CTLS2[40]", 0x48b, 40, false},
-		{"virtual-interrupt delivery", "IA32_VMX_PROCBASED_CTLS2[41]", 0x48b, 41, false},
-		{"PAUSE-loop exiting", "IA32_VMX_PROCBASED_CTLS2[42]", 0x48b, 42, false},
-		{"INVPCID in VMs", "IA32_VMX_PROCBASED_CTLS2[44]", 0x48b, 44, false},
-		{"VM functions", "IA32_VMX_PROCBASED_CTLS2[45]", 0x48b, 45, false},
-		{"VMCS shadowing", "IA32_VMX_PROCBASED_CTLS2[46]", 0x48b, 46, false},
-		{"page-modification log (PML)", "IA32_VMX_PROCBASED_CTLS2[49]", 0x48b, 49, false},
-		{"EPT-violation #VE", "IA32_VMX_PROCBASED_CTLS2[50]", 0x48b, 50, false},
-		{"XSAVES in VMs", "IA32_VMX_PROCBASED_CTLS2[52]", 0x48b, 52, false},
-		{"mode-based execute control", "IA32_VMX_PROCBASED_CTLS2[54]", 0x48b, 54, false},
-		{"sub-page write permission (SPP)", "IA32_VMX_PROCBASED_CTLS2[55]", 0x48b, 55,
-		 false},
-		{"TSC scaling", "IA32_VMX_PROCBASED_CTLS2[57]", 0x48b, 57, false},
-		{"EPTP switching by VMFUNC", "IA32_VMX_VMFUNC[0]", 0x491, 0, false},
-	};
 	struct feature rows[VMX_FEATURES_MAX], changed[VMX_FEATURES_MAX];
 	struct machine m = good;
 	struct vmx_caps c = caps_of(&m);
 	unsigned n = vmx_caps_features(&c, rows);
 
 	(void)state;
-	assert_int_equal(n, sizeof(t) / sizeof(t[0]));
+	assert_int_equal(n, sizeof(feature_bits) / sizeof(feature_bits[0]));
 	for (unsigned i = 0; i < n; i++) {
 		unsigned row = 0;
 
-		while (row < n && strcmp(rows[row].name, t[i].name) != 0)
+		while (row < n && strcmp(rows[row].name, feature_bits[i].name) != 0)
 			row++;
 		if (row == n)
-			fail_msg("no row \"%s\"", t[i].name);
-		assert_string_equal(rows[row].source, t[i].source);
-		assert_int_equal(rows[row].without == NULL, t[i].required);
-		assert_int_equal(rows[row].present, machine_bit(&m, t[i].msr, t[i].bit));
+			fail_msg("no row \"%s\"", feature_bits[i].name);
+		assert_string_equal(rows[row].source, feature_bits[i].source);
+		assert_int_equal(rows[row].without == NULL, feature_bits[i].required);
+		assert_int_equal(rows[row].present,
+				 machine_bit(&m, feature_bits[i].msr, feature_bits[i].bit));
 
-		c.msr[CAP_VMX_BASIC + INDEX(t[i].msr)] ^= 1ull << t[i].bit;
+		c.msr[CAP_VMX_BASIC + INDEX(feature_bits[i].msr)] ^= 1ull << feature_bits[i].bit;
 		assert_int_equal(vmx_caps_features(&c, changed), n);
-		c.msr[CAP_VMX_BASIC + INDEX(t[i].msr)] ^= 1ull << t[i].bit;
+		c.msr[CAP_VMX_BASIC + INDEX(feature_bits[i].msr)] ^= 1ull << feature_bits[i].bit;
 		for (unsigned k = 0; k < n; k++)
 			assert_int_equal(changed[k].present != rows[k].present, k == row);
 	}
