@@ -18,34 +18,35 @@ enum {
 enum { XCR0_X87 = 1, XCR0_SSE = 2, XCR0_AVX = 4 };
 #define XSAVE_LEGACY_SIZE 576u /* x87 and SSE state, and the header */
 
+/* The registers that hold feature bits: X(word, leaf, sub-leaf, place in the policy, register). */
+#define WORDS(X)                                \
+	X(1_ECX, 1, 0, basic[1], ecx)           \
+	X(1_EDX, 1, 0, basic[1], edx)           \
+	X(6_EAX, 6, 0, basic[6], eax)           \
+	X(7_EBX, 7, 0, basic[7], ebx)           \
+	X(7_ECX, 7, 0, basic[7], ecx)           \
+	X(7_EDX, 7, 0, basic[7], edx)           \
+	X(D1_EAX, LEAF_XSAVE, 1, xsave1, eax)   \
+	X(X1_ECX, LEAF_EXT + 1, 0, ext[1], ecx) \
+	X(X1_EDX, LEAF_EXT + 1, 0, ext[1], edx) \
+	X(X7_EDX, LEAF_EXT + 7, 0, ext[7], edx)
+
 enum word {
-	W_1_ECX,
-	W_1_EDX,
-	W_6_EAX,
-	W_7_EBX,
-	W_7_ECX,
-	W_7_EDX,
-	W_D1_EAX,
-	W_X1_ECX,
-	W_X1_EDX,
-	W_X7_EDX,
-	W_COUNT
+#define X(word, leaf, subleaf, place, reg) W_##word,
+	WORDS(X)
+#undef X
+		W_COUNT
 };
 
 static const struct {
-	uint32_t leaf;
-	uint8_t subleaf, reg; /* eax 0, ebx 1, ecx 2, edx 3 */
+	uint32_t leaf, subleaf;
+	uint16_t in_policy, in_regs; /* offsets of the register in these structures */
 } words[W_COUNT] = {
-	[W_1_ECX] = {1, 0, 2},
-	[W_1_EDX] = {1, 0, 3},
-	[W_6_EAX] = {6, 0, 0},
-	[W_7_EBX] = {7, 0, 1},
-	[W_7_ECX] = {7, 0, 2},
-	[W_7_EDX] = {7, 0, 3},
-	[W_D1_EAX] = {LEAF_XSAVE, 1, 0},
-	[W_X1_ECX] = {LEAF_EXT + 1, 0, 2},
-	[W_X1_EDX] = {LEAF_EXT + 1, 0, 3},
-	[W_X7_EDX] = {LEAF_EXT + 7, 0, 3},
+#define X(word, leaf, subleaf, place, reg)                                     \
+	[W_##word] = {leaf, subleaf, offsetof(struct cpuid_policy, place.reg), \
+		      offsetof(struct cpuid_regs, reg)},
+	WORDS(X)
+#undef X
 };
 
 enum rule { HIDE, HOST, XSAVE, AVX, AUX, ALWAYS, APIC, X2APIC, DEADLINE, LOOKUP };
@@ -79,47 +80,14 @@ static bool is_withheld(const struct cpuid_config *c, enum cpuid_feature f)
 	return c->withheld[f / 64] >> f % 64 & 1;
 }
 
-static uint32_t regs_get(const struct cpuid_regs *r, unsigned reg)
+static uint32_t policy_word(const struct cpuid_policy *p, unsigned word)
 {
-	switch (reg) {
-	case 0:
-		return r->eax;
-	case 1:
-		return r->ebx;
-	case 2:
-		return r->ecx;
-	default:
-		return r->edx;
-	}
+	return *(const uint32_t *)(const void *)((const char *)p + words[word].in_policy);
 }
 
-static void regs_set_bit(struct cpuid_regs *r, unsigned reg, unsigned bit)
+static void policy_set_bit(struct cpuid_policy *p, unsigned word, unsigned bit)
 {
-	const uint32_t mask = 1u << bit;
-
-	switch (reg) {
-	case 0:
-		r->eax |= mask;
-		break;
-	case 1:
-		r->ebx |= mask;
-		break;
-	case 2:
-		r->ecx |= mask;
-		break;
-	default:
-		r->edx |= mask;
-		break;
-	}
-}
-
-static const struct cpuid_regs *word_leaf(const struct cpuid_policy *p, unsigned word)
-{
-	const uint32_t leaf = words[word].leaf;
-
-	if (words[word].subleaf)
-		return &p->xsave1;
-	return leaf < LEAF_EXT ? &p->basic[leaf] : &p->ext[leaf - LEAF_EXT];
+	*(uint32_t *)(void *)((char *)p + words[word].in_policy) |= 1u << bit;
 }
 
 /* The host's side of a build. */
@@ -141,8 +109,10 @@ static bool host_has(const struct host *h, enum cpuid_feature f)
 {
 	const unsigned w = features[f].word;
 	const struct cpuid_regs r = host_leaf(h, words[w].leaf, words[w].subleaf);
+	uint32_t word;
 
-	return regs_get(&r, words[w].reg) >> features[f].bit & 1;
+	memcpy(&word, (const char *)&r + words[w].in_regs, sizeof(word));
+	return word >> features[f].bit & 1;
 }
 
 static void host_init(struct host *h, const struct cpuid_config *c, const struct cpu_ops *ops)
@@ -196,19 +166,9 @@ static bool rule_shows(const struct host *h, const struct cpuid_config *c, enum 
 static void build_features(struct cpuid_policy *p, const struct cpuid_config *c,
 			   const struct host *h)
 {
-	struct cpuid_regs *const to[W_COUNT] = {
-		[W_1_ECX] = &p->basic[1], [W_1_EDX] = &p->basic[1], [W_6_EAX] = &p->basic[6],
-		[W_7_EBX] = &p->basic[7], [W_7_ECX] = &p->basic[7], [W_7_EDX] = &p->basic[7],
-		[W_D1_EAX] = &p->xsave1,  [W_X1_ECX] = &p->ext[1],  [W_X1_EDX] = &p->ext[1],
-		[W_X7_EDX] = &p->ext[7],
-	};
-
-	for (unsigned f = 0; f < CPUID_F_COUNT; f++) {
-		const unsigned w = features[f].word;
-
+	for (unsigned f = 0; f < CPUID_F_COUNT; f++)
 		if (!is_withheld(c, f) && rule_shows(h, c, f))
-			regs_set_bit(to[w], words[w].reg, features[f].bit);
-	}
+			policy_set_bit(p, features[f].word, features[f].bit);
 }
 
 /* Each vCPU is a package of one core with one thread: no ID bits below the package. */
@@ -413,9 +373,7 @@ void cpuid_policy_get(const struct cpuid_policy *p, uint32_t leaf, uint32_t subl
 
 bool cpuid_policy_has(const struct cpuid_policy *p, enum cpuid_feature f)
 {
-	const unsigned w = features[f].word;
-
-	return regs_get(word_leaf(p, w), words[w].reg) >> features[f].bit & 1;
+	return policy_word(p, features[f].word) >> features[f].bit & 1;
 }
 
 /* Intel SDM Vol. 3A, "Control Registers": what each flag of CR4 needs. */

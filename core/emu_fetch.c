@@ -2,10 +2,7 @@
  * Finds the instruction at CS:RIP: from its bytes in guest memory, or in the cache of those decoded
  * before. Must not know what it will do.
  */
-#include <crvm/cpu.h>
 #include "emu_priv.h"
-
-#define EMU_BYTES 16u /* copied at once, of which INSN_LEN_MAX count */
 
 /*
  * Appends the bytes from `la` to the end of its page. OK; E_FAULT: an exception is in e->result;
@@ -79,28 +76,6 @@ static __attribute__((noinline)) enum emu_kind fetch_slowly(struct emu *e, uint6
 	return rc == E_BUSY ? EMU_RETRY : EMU_EXCEPTION;
 }
 
-/* All that tells what bytes at a linear address mean, but for CR3. */
-static uint64_t cache_mode(const struct emu *e)
-{
-	_Static_assert(
-		!((CR0_PG | CR4_PSE | CR4_PAE | EFER_LMA) & (DECODE_16 | DECODE_32 | DECODE_64)) &&
-			!(CR0_PG & EFER_LMA) && !((CR4_PSE | CR4_PAE) & (CR0_PG | EFER_LMA)),
-		"each has a bit of its own");
-	return e->mode | (e->paging.cr0 & CR0_PG) | (e->paging.cr4 & (CR4_PSE | CR4_PAE)) |
-	       (e->paging.efer & EFER_LMA);
-}
-
-static inline bool cache_hits(const struct emu *e, const struct emu_cached *c, uint64_t la)
-{
-	uint64_t now[2];
-
-	if (c->la != la || c->cr3 != e->paging.cr3 || c->mode != cache_mode(e) ||
-	    !gwalk_proof_holds(&c->proof))
-		return false;
-	__builtin_memcpy(now, c->code, sizeof(now));
-	return now[0] == c->byte[0] && now[1] == c->byte[1];
-}
-
 /* Keeps e->insn, if its bytes lie in one page. */
 static __attribute__((noinline)) void cache_fill(const struct emu *e, struct emu_cached *c,
 						 uint64_t la, const struct insn_bytes *in)
@@ -121,32 +96,20 @@ static __attribute__((noinline)) void cache_fill(const struct emu *e, struct emu
 	c->la = la;
 	c->cr3 = e->paging.cr3;
 	c->insn = e->insn;
+	c->plain = e->insn.op == INSN_MOV && e->insn.memory && e->insn.size >= 4 &&
+		   e->insn.segment < SEG_FS;
 	/* A proof and a translation that differ (another CPU changes the tables) are no proof. */
 	if (gwalk_proof_holds(&c->proof))
-		c->mode = cache_mode(e);
+		c->mode = emu_cache_mode(e);
 }
 
-enum emu_kind emu_fetch(struct emu *e, const struct insn **out)
+enum emu_kind emu_fetch(struct emu *e, uint64_t la, const struct insn **out)
 {
 	struct insn_bytes in = {.count = 0};
-	struct emu_cached *c = NULL;
-	enum emu_kind kind;
-	uint64_t la;
+	enum emu_kind kind = fetch_slowly(e, la, &in);
 
-	e->rip = emu_get(e, REG_RIP);
-	la = e->rip;
-	if (unlikely(e->mode != DECODE_64))
-		la = (e->cs.base + e->rip) & 0xffffffff;
-	if (likely(e->env->cache)) {
-		c = &e->env->cache->entry[(la ^ la >> 5) % array_count(e->env->cache->entry)];
-		if (likely(cache_hits(e, c, la))) {
-			*out = &c->insn;
-			return EMU_DONE;
-		}
-	}
-	kind = fetch_slowly(e, la, &in);
-	if (kind == EMU_DONE && c)
-		cache_fill(e, c, la, &in);
+	if (kind == EMU_DONE && e->env->cache)
+		cache_fill(e, emu_cached(e->env, la), la, &in);
 	*out = &e->insn;
 	return kind;
 }

@@ -3,18 +3,7 @@
  * the bus. Must not know which instruction it is, nor what a device does. Source: Intel SDM Vol.
  * 3A, "Protected-Mode Memory Management", "Limit Checking", "Type Checking".
  */
-#include <crvm/cpu.h>
 #include "emu_priv.h"
-
-enum segment_attr {
-	ATTR_TYPE_WRITE = 1u << 1, /* of code: readable */
-	ATTR_TYPE_DOWN = 1u << 2,  /* of data: expands down; of code: conforming */
-	ATTR_TYPE_CODE = 1u << 3,
-	ATTR_S = 1u << 4,
-	ATTR_DPL_SHIFT = 5,
-	ATTR_L = 1u << 13,
-	ATTR_DB = 1u << 14,
-};
 
 #define NO_PAGE 1ul /* no page begins there */
 
@@ -58,31 +47,6 @@ void emu_paging_load(struct emu *e)
 		for (unsigned i = 0; i < 4; i++)
 			p->pdpte[i] = emu_get(e, REG_PDPTE0 + i);
 	e->paging_full = true;
-}
-
-/*
- * Each register costs a call and a VMCS access, so in 64-bit mode only what a walk with GWALK_ANY
- * needs is read: most accesses to devices need no other walk.
- */
-void emu_begin(struct emu *e, const struct emu_env *env, struct emu_result *result)
-{
-	e->env = env;
-	e->result = result;
-	result->byte_count = 0;
-	env->backend->get_segment(env->v, SEG_CS, &e->cs);
-	e->paging.phys_bits = env->phys_bits;
-	e->paging.efer = emu_get(e, REG_EFER);
-	e->paging_full = false;
-	if (e->paging.efer & EFER_LMA && e->cs.attr & ATTR_L) {
-		e->mode = DECODE_64;
-		e->paging.cr0 = CR0_PE | CR0_PG;
-		e->paging.cr4 = CR4_PAE;
-		e->paging.cr3 = emu_get(e, REG_CR3);
-		e->paging.cpl = 0;
-	} else {
-		e->mode = e->cs.attr & ATTR_DB ? DECODE_32 : DECODE_16;
-		emu_paging_load(e);
-	}
 }
 
 /* Limit and rights outside 64-bit mode. */
@@ -134,26 +98,6 @@ bool emu_operand_init(struct emu *e, struct emu_operand *op, unsigned segment, b
 		op->base = s.base;
 	}
 	return true;
-}
-
-static bool is_canonical(uint64_t la)
-{
-	return (uint64_t)((int64_t)(la << 16) >> 16) == la;
-}
-
-bool emu_operand_has(const struct emu *e, const struct emu_operand *op, uint64_t offset,
-		     unsigned size)
-{
-	uint64_t la = op->base + offset;
-
-	if (likely(e->mode == DECODE_64))
-		return is_canonical(la) && is_canonical(la + size - 1);
-	return offset >= op->first && offset + size - 1 <= op->last;
-}
-
-unsigned emu_operand_room(const struct emu_operand *op, uint64_t offset)
-{
-	return (unsigned)(PAGE_SIZE - ((op->base + offset) & (PAGE_SIZE - 1)));
 }
 
 bool emu_translate(struct emu *e, struct emu_operand *op, uint64_t la, uint64_t *phys)

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <crvm/cpu.h>
 #include <crvm/emulate.h>
 #include <crvm/gwalk.h>
 
@@ -18,6 +19,15 @@ enum emu_rflags {
 	FLAG_OF = 1u << 11,
 	FLAG_VM = 1u << 17,
 	FLAG_STATUS = FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF,
+};
+
+enum emu_segment_attr {
+	ATTR_TYPE_WRITE = 1u << 1, /* of code: readable */
+	ATTR_TYPE_DOWN = 1u << 2,  /* of data: expands down; of code: conforming */
+	ATTR_TYPE_CODE = 1u << 3,
+	ATTR_DPL_SHIFT = 5,
+	ATTR_L = 1u << 13,
+	ATTR_DB = 1u << 14,
 };
 
 /* One instruction under emulation. */
@@ -47,25 +57,18 @@ struct emu_place {
 	uint32_t len[2];
 };
 
-void emu_begin(struct emu *e, const struct emu_env *env, struct emu_result *result);
 /* Loads all of e->paging. */
 void emu_paging_load(struct emu *e);
 enum emu_kind emu_raise(struct emu *e, uint8_t vector, uint32_t error);
 
-/* EMU_DONE: the instruction at CS:RIP is in *out. */
-enum emu_kind emu_fetch(struct emu *e, const struct insn **out);
+/* EMU_DONE: the instruction at `la` is in *out. For what is not in the cache. */
+enum emu_kind emu_fetch(struct emu *e, uint64_t la, const struct insn **out);
 
 /* These three: false after an exception, which is in e->result then. */
 bool emu_operand_init(struct emu *e, struct emu_operand *op, unsigned segment, bool write);
 bool emu_operand_find(struct emu *e, struct emu_operand *op, uint64_t offset, unsigned size,
 		      struct emu_place *place);
 bool emu_translate(struct emu *e, struct emu_operand *op, uint64_t la, uint64_t *gpa);
-
-/* Whether the segment has all of these bytes (64-bit mode: whether they are canonical). */
-bool emu_operand_has(const struct emu *e, const struct emu_operand *op, uint64_t offset,
-		     unsigned size);
-/* Bytes from there to the page's end. */
-unsigned emu_operand_room(const struct emu_operand *op, uint64_t offset);
 
 /* Of 1 to 8 bytes. */
 uint64_t emu_place_read(const struct emu *e, const struct emu_place *place);
@@ -99,6 +102,30 @@ static inline void emu_set(const struct emu *e, enum vcpu_reg reg, uint64_t valu
 }
 
 /*
+ * Each register costs a call and a VMCS access, so in 64-bit mode only what a walk with GWALK_ANY
+ * needs is read: most accesses to devices need no other walk.
+ */
+static inline void emu_begin(struct emu *e, const struct emu_env *env, struct emu_result *result)
+{
+	e->env = env;
+	e->result = result;
+	env->backend->get_segment(env->v, SEG_CS, &e->cs);
+	e->paging.phys_bits = env->phys_bits;
+	e->paging.efer = emu_get(e, REG_EFER);
+	e->paging_full = false;
+	if (likely(e->paging.efer & EFER_LMA && e->cs.attr & ATTR_L)) {
+		e->mode = DECODE_64;
+		e->paging.cr0 = CR0_PE | CR0_PG;
+		e->paging.cr4 = CR4_PAE;
+		e->paging.cr3 = emu_get(e, REG_CR3);
+		e->paging.cpl = 0;
+	} else {
+		e->mode = e->cs.attr & ATTR_DB ? DECODE_32 : DECODE_16;
+		emu_paging_load(e);
+	}
+}
+
+/*
  * Whether the CPU has walked the guest's tables for the access that left the guest, with the right
  * to read or write: it would have raised #PF otherwise, so v->exit tells the physical address of
  * that page.
@@ -127,4 +154,56 @@ static inline void emu_gpr_write(const struct emu *e, unsigned number, unsigned 
 		e->env->v->gpr[number & 15] = value;
 	else
 		emu_set(e, REG_RSP, value);
+}
+
+#define EMU_BYTES 16u /* copied at once, of which INSN_LEN_MAX count */
+
+/* All that tells what bytes at a linear address mean, but for CR3. */
+static inline uint64_t emu_cache_mode(const struct emu *e)
+{
+	return e->mode | (e->paging.cr0 & CR0_PG) | (e->paging.cr4 & (CR4_PSE | CR4_PAE)) |
+	       (e->paging.efer & EFER_LMA);
+}
+_Static_assert(!((CR0_PG | CR4_PSE | CR4_PAE | EFER_LMA) & (DECODE_16 | DECODE_32 | DECODE_64)) &&
+		       !(CR0_PG & EFER_LMA) && !((CR4_PSE | CR4_PAE) & (CR0_PG | EFER_LMA)),
+	       "each has a bit of its own");
+
+/* Where in the cache an instruction is, if it is there. */
+static inline struct emu_cached *emu_cached(const struct emu_env *env, uint64_t la)
+{
+	return &env->cache->entry[(la ^ la >> 5) % array_count(env->cache->entry)];
+}
+
+static inline bool emu_cache_holds(const struct emu_cached *c, uint64_t la, uint64_t cr3,
+				   uint64_t mode)
+{
+	uint64_t now[2];
+
+	if (unlikely(c->la != la || c->cr3 != cr3 || c->mode != mode ||
+		     !gwalk_proof_holds(&c->proof)))
+		return false;
+	__builtin_memcpy(now, c->code, sizeof(now));
+	return now[0] == c->byte[0] && now[1] == c->byte[1];
+}
+
+static inline bool emu_is_canonical(uint64_t la)
+{
+	return (uint64_t)((int64_t)(la << 16) >> 16) == la;
+}
+
+/* Whether the segment has all of these bytes (64-bit mode: whether they are canonical). */
+static inline bool emu_operand_has(const struct emu *e, const struct emu_operand *op,
+				   uint64_t offset, unsigned size)
+{
+	uint64_t la = op->base + offset;
+
+	if (likely(e->mode == DECODE_64))
+		return emu_is_canonical(la) && emu_is_canonical(la + size - 1);
+	return offset >= op->first && offset + size - 1 <= op->last;
+}
+
+/* Bytes from there to the page's end. */
+static inline unsigned emu_operand_room(const struct emu_operand *op, uint64_t offset)
+{
+	return (unsigned)(PAGE_SIZE - ((op->base + offset) & (PAGE_SIZE - 1)));
 }

@@ -37,37 +37,17 @@ static void reg_write(const struct emu *e, unsigned number, unsigned size, uint6
 	*r = (*r & ~0xff00ul) | (value & 0xff) << 8;
 }
 
-static __attribute__((noinline)) bool rm_find_slowly(struct emu *e, const struct insn *i,
-						     uint64_t offset, unsigned size, bool write,
-						     struct emu_place *place)
+/* Finds the RM operand, if it is memory: `size` bytes `delta` bytes past where it points. */
+static bool rm_find(struct emu *e, const struct insn *i, uint64_t delta, unsigned size, bool write,
+		    struct emu_place *place)
 {
 	struct emu_operand op;
 
-	return emu_operand_init(e, &op, i->segment, write) &&
-	       emu_operand_find(e, &op, offset, size, place);
-}
-
-/*
- * Finds the RM operand, if it is memory: `size` bytes `delta` bytes past where it points. The short
- * way is for the very access that left the guest, in 64-bit mode, where most segments mean nothing.
- */
-static inline bool rm_find(struct emu *e, const struct insn *i, uint64_t delta, unsigned size,
-			   bool write, struct emu_place *place)
-{
-	const struct vcpu_exit *x = &e->env->v->exit;
-	uint64_t at;
-
-	if (unlikely(!i->memory))
+	if (!i->memory)
 		return true;
-	at = (effective_address(e, i) + delta) & emu_mask(i->addr_size);
-	if (unlikely(e->mode != DECODE_64 || i->segment >= SEG_FS || !emu_is_walked(x, write) ||
-		     (at ^ x->fault.linear) >= PAGE_SIZE ||
-		     (at & (PAGE_SIZE - 1)) > PAGE_SIZE - size))
-		return rm_find_slowly(e, i, at, size, write, place);
-	place->gpa[0] = align_down(x->fault.gpa, PAGE_SIZE) | (at & (PAGE_SIZE - 1));
-	place->len[0] = size;
-	place->len[1] = 0;
-	return true;
+	return emu_operand_init(e, &op, i->segment, write) &&
+	       emu_operand_find(e, &op, (effective_address(e, i) + delta) & emu_mask(i->addr_size),
+				size, place);
 }
 
 static uint64_t rm_read(const struct emu *e, const struct insn *i, const struct emu_place *place)
@@ -297,18 +277,83 @@ static enum emu_kind execute(struct emu *e, const struct insn *i)
 	}
 }
 
-enum emu_kind emulate_insn(const struct emu_env *env, struct emu_result *result)
+/*
+ * The short way for what is most frequent: a plain MOV seen before, in 64-bit mode, for the very
+ * access that left the guest, to where the guest has no memory. Most segments mean nothing then.
+ * False: nothing was done, take the long way.
+ */
+static inline bool mov_quickly(const struct emu_env *env)
+{
+	const uint64_t mode = DECODE_64 | CR0_PG | CR4_PAE | EFER_LMA;
+	struct vcpu *v = env->v;
+	const struct virt_backend *b = env->backend;
+	const struct emu_cached *c;
+	const struct insn *i;
+	struct vcpu_segment cs;
+	uint64_t rip, at, value;
+
+	if (unlikely(v->exit.fault.allowed || !env->cache))
+		return false;
+	rip = b->get_reg(v, REG_RIP);
+	c = emu_cached(env, rip);
+	i = &c->insn;
+	if (!c->plain || !emu_cache_holds(c, rip, b->get_reg(v, REG_CR3), mode))
+		return false;
+	b->get_segment(v, SEG_CS, &cs);
+	if (unlikely(!(cs.attr & ATTR_L && b->get_reg(v, REG_EFER) & EFER_LMA)))
+		return false;
+	if (unlikely(!emu_is_walked(&v->exit, i->form != INSN_REG_RM)))
+		return false;
+	at = (uint64_t)i->disp;
+	if (likely(i->base < 16))
+		at += likely(i->base != REG_RSP) ? v->gpr[i->base] : b->get_reg(v, REG_RSP);
+	else if (i->base == INSN_BASE_RIP)
+		at += rip + i->len;
+	if (unlikely(i->index < 16))
+		at += v->gpr[i->index] << i->scale; /* never RSP */
+	if (unlikely(i->addr_size == 4))
+		at &= 0xffffffff;
+	if (unlikely((at ^ v->exit.fault.linear) >= PAGE_SIZE ||
+		     (at & (PAGE_SIZE - 1)) > PAGE_SIZE - i->size))
+		return false;
+	if (unlikely(i->reg == REG_RSP && i->form != INSN_RM_IMM))
+		return false;
+	at = align_down(v->exit.fault.gpa, PAGE_SIZE) | (at & (PAGE_SIZE - 1));
+	if (i->form == INSN_REG_RM) {
+		v->gpr[i->reg & 15] = io_bus_read(env->mmio, at, i->size);
+	} else {
+		value = i->form == INSN_RM_IMM ? i->imm : v->gpr[i->reg & 15];
+		io_bus_write(env->mmio, at, i->size, i->size == 4 ? value & 0xffffffff : value);
+	}
+	v->exit.insn_len = i->len;
+	return true;
+}
+
+static __attribute__((noinline)) enum emu_kind emulate_fully(const struct emu_env *env,
+							     struct emu_result *result)
 {
 	const struct insn *i;
-	enum emu_kind kind;
 	struct emu e;
+	uint64_t la;
 
 	emu_begin(&e, env, result);
-	kind = emu_fetch(&e, &i);
-	if (unlikely(kind != EMU_DONE))
-		return kind;
+	e.rip = la = emu_get(&e, REG_RIP);
+	if (e.mode != DECODE_64)
+		la = (e.cs.base + la) & 0xffffffff;
+	if (env->cache &&
+	    emu_cache_holds(emu_cached(env, la), la, e.paging.cr3, emu_cache_mode(&e))) {
+		i = &emu_cached(env, la)->insn;
+	} else {
+		enum emu_kind kind = emu_fetch(&e, la, &i);
+
+		if (kind != EMU_DONE)
+			return kind;
+	}
 	env->v->exit.insn_len = i->len;
-	if (likely(i->op == INSN_MOV))
-		return exec_mov(&e, i);
 	return execute(&e, i);
+}
+
+enum emu_kind emulate_insn(const struct emu_env *env, struct emu_result *result)
+{
+	return likely(mov_quickly(env)) ? EMU_DONE : emulate_fully(env, result);
 }

@@ -247,6 +247,43 @@ static __attribute__((noinline)) int walk_fully(const struct gwalk_state *p, con
 	}
 }
 
+struct quick_walk {
+	const uint8_t *host;
+	uint64_t gpa, len; /* of the slot */
+	uint64_t address, looked_at;
+	uint64_t table, all, any, entry;
+};
+
+#define QUICK_GOOD ((uint64_t)(ENTRY_P | ENTRY_A))
+
+static inline __attribute__((always_inline)) bool quick_level(struct quick_walk *q, uint64_t la,
+							      unsigned shift)
+{
+	uint64_t offset = (q->table | (la >> (shift - 3) & 0xff8)) - q->gpa;
+
+	if (unlikely(offset >= q->len)) /* slots are of whole pages */
+		return false;
+	q->entry = __atomic_load_n((const uint64_t *)(const void *)(q->host + offset),
+				   __ATOMIC_RELAXED);
+	q->all &= q->entry;
+	q->any |= q->entry;
+	q->table = q->entry & q->address;
+	return likely((q->entry & q->looked_at) == QUICK_GOOD);
+}
+
+static inline bool quick_finish(const struct gwalk_state *p, const struct quick_walk *q,
+				uint64_t la, unsigned shift, unsigned access, gpa_t *out)
+{
+	uint64_t low = (1ul << shift) - 1;
+
+	if (unlikely(!access_allowed(p, q->all, q->any, true, access) ||
+		     (access & GWALK_WRITE && !(q->entry & ENTRY_D)) ||
+		     (shift > PAGE_SHIFT && q->table & low & ~0x1ffful)))
+		return false;
+	*out = gpa((q->table & ~low) | (la & low));
+	return true;
+}
+
 /*
  * The common case: 4-level tables in one slot, nothing to mark, nothing wrong. Everything else is
  * left to the full walk, which begins again.
@@ -254,39 +291,29 @@ static __attribute__((noinline)) int walk_fully(const struct gwalk_state *p, con
 static inline bool walk_quickly(const struct gwalk_state *p, const struct gmem *m, uint64_t la,
 				unsigned access, gpa_t *out)
 {
-	uint64_t address = ENTRY_ADDR & ((1ul << p->phys_bits) - 1), table = p->cr3 & address;
-	uint64_t good = ENTRY_P | ENTRY_A, looked_at = wide_rsvd(p) | good;
-	const struct gmem_slot *s = gmem_slot_find(m, gpa(table));
-	uint64_t all = ~0ul, any = 0, e, low;
+	struct quick_walk q;
+	const struct gmem_slot *s;
 
+	q.address = ENTRY_ADDR & ((1ul << p->phys_bits) - 1);
+	q.table = p->cr3 & q.address;
+	s = gmem_slot_find(m, gpa(q.table));
 	if (unlikely(!s))
 		return false;
-	for (unsigned shift = 39;; shift -= 9) {
-		uint64_t offset = (table | (la >> (shift - 3) & 0xff8)) - s->gpa;
-
-		if (unlikely(offset >= s->len)) /* slots are of whole pages */
-			return false;
-		e = __atomic_load_n((const uint64_t *)(const void *)(s->host + offset),
-				    __ATOMIC_RELAXED);
-		all &= e;
-		any |= e;
-		low = (1ul << shift) - 1;
-		if (unlikely((e & looked_at) != good))
-			return false;
-		if (shift == 12)
-			break;
-		if (e & ENTRY_PS) {
-			if (unlikely(shift == 39 || e & low & ~0x1ffful))
-				return false;
-			break;
-		}
-		table = e & address;
-	}
-	if (unlikely(!access_allowed(p, all, any, true, access) ||
-		     (access & GWALK_WRITE && !(e & ENTRY_D))))
+	q.host = s->host;
+	q.gpa = s->gpa;
+	q.len = s->len;
+	q.looked_at = wide_rsvd(p) | QUICK_GOOD;
+	q.all = ~0ul;
+	q.any = 0;
+	if (!quick_level(&q, la, 39) || unlikely(q.entry & ENTRY_PS) || !quick_level(&q, la, 30))
 		return false;
-	*out = gpa((e & address & ~low) | (la & low));
-	return true;
+	if (unlikely(q.entry & ENTRY_PS))
+		return quick_finish(p, &q, la, 30, access, out);
+	if (!quick_level(&q, la, 21))
+		return false;
+	if (q.entry & ENTRY_PS)
+		return quick_finish(p, &q, la, 21, access, out);
+	return quick_level(&q, la, 12) && quick_finish(p, &q, la, 12, access, out);
 }
 
 int gwalk_translate(const struct gwalk_state *p, const struct gmem *m, gva_t la, unsigned access,

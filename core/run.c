@@ -16,9 +16,24 @@ static bool take_requests(struct vm_vcpu *vv)
 
 	if (requests & REQ_FLUSH)
 		machine.backend->flush_tlb(&vv->v);
+	if (requests & REQ_STOP) {
+		inject_keep(&vv->v, &vv->events, machine.backend, requests);
+		return true;
+	}
 	if (requests & (REQ_IRQ | REQ_NMI) || event_queue_busy(&vv->events))
 		inject_before_entry(&vv->v, &vv->events, machine.backend, requests);
-	return requests & REQ_STOP;
+	return false;
+}
+
+/* After HLT, and when somebody asked for something since: whether the vCPU goes on sleeping. */
+bool vcpu_sleeps(struct vm_vcpu *vv)
+{
+	uint32_t requests = atomic_exchange_explicit(&vv->v.requests, 0, memory_order_acquire);
+
+	if (requests & REQ_FLUSH)
+		machine.backend->flush_tlb(&vv->v);
+	inject_keep(&vv->v, &vv->events, machine.backend, requests);
+	return !inject_pending(&vv->v, &vv->events, machine.backend);
 }
 
 void vcpu_step(struct vm_vcpu *vv)
@@ -44,7 +59,7 @@ void vcpu_step(struct vm_vcpu *vv)
 			break;
 		case ACT_BLOCK:
 			b->skip_insn(v);
-			atomic_store(&vv->blocked, true);
+			vv->blocked = vcpu_sleeps(vv);
 			break;
 		case ACT_STOP:
 			return;

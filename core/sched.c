@@ -59,8 +59,7 @@ static bool can_run(const struct vm_vcpu *vv)
 {
 	if (atomic_load(&vv->stopped))
 		return false;
-	return !atomic_load(&vv->blocked) || atomic_load(&vv->v.requests) ||
-	       event_queue_busy(&vv->events);
+	return !vv->blocked || atomic_load(&vv->v.requests);
 }
 
 static struct vm_vcpu *pick(unsigned cpu)
@@ -89,14 +88,13 @@ bool sched_run(void)
 		return false;
 	irq_disable();
 	sched_load(vv);
-	if (atomic_load(&vv->blocked)) {
+	if (vv->blocked) {
 		/* Looked at for a request; asleep it stays if that does not end HLT. */
-		if (!inject_pending(&vv->v, &vv->events, machine.backend)) {
-			atomic_store(&vv->v.requests, 0);
+		vv->blocked = vcpu_sleeps(vv);
+		if (vv->blocked) {
 			irq_enable();
 			return true;
 		}
-		atomic_store(&vv->blocked, false);
 	}
 	vv->v.deadline = rdtsc() + time_ns_to_tsc(SLICE_NS);
 	next = timer_next();

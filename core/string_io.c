@@ -34,18 +34,17 @@ static bool item_move(struct emu *e, struct io_run *r)
  */
 static uint32_t page_move(struct emu *e, struct io_run *r, uint32_t count)
 {
-	uint32_t n = emu_operand_room(&r->op, r->offset) / r->size;
-	struct emu_place place;
+	uint32_t len = emu_operand_room(&r->op, r->offset) & ~(r->size - 1), n = count;
+	uint64_t la = r->op.base + r->offset, at;
 	void *p;
 
-	if (n > count)
-		n = count;
-	if (n < 2 || r->mask - r->offset < n * r->size - 1 ||
-	    !emu_operand_has(e, &r->op, r->offset, n * r->size) ||
-	    !emu_operand_find(e, &r->op, r->offset, n * r->size, &place))
+	if (len < count * r->size)
+		n = len / r->size;
+	len = n * r->size;
+	if (n < 2 || r->mask - r->offset < len - 1 || !emu_operand_has(e, &r->op, r->offset, len) ||
+	    !emu_translate(e, &r->op, e->mode == DECODE_64 ? la : la & 0xffffffff, &at))
 		return 0;
-	p = r->in ? gmem_ptr_write(e->env->mem, gpa(place.gpa[0]), place.len[0])
-		  : gmem_ptr(e->env->mem, gpa(place.gpa[0]), place.len[0]);
+	p = r->in ? gmem_ptr_write(e->env->mem, gpa(at), len) : gmem_ptr(e->env->mem, gpa(at), len);
 	if (!p)
 		return 0;
 	if (r->in)

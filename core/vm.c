@@ -173,7 +173,8 @@ static void start_at(struct vm_vcpu *vv, uint64_t at)
 	b->set_segment(&vv->v, SEG_CS, &cs);
 	b->set_reg(&vv->v, REG_RIP, at - base);
 	b->set_reg(&vv->v, REG_RSP, at <= 0xffff && at >= 0x1000 ? at : 0x7c00);
-	b->set_reg(&vv->v, REG_TSC_OFFSET, 0 - rdtsc());
+	if (b->offers(VIRT_TSC_OFFSET))
+		b->set_reg(&vv->v, REG_TSC_OFFSET, 0 - rdtsc());
 	b->vcpu_unload(&vv->v);
 }
 
@@ -185,6 +186,8 @@ static int vm_build(struct vm *vm, const void *image, uint64_t image_len)
 	};
 	int err = machine.backend->vm_init(&vm->virt, &vm->arena, vm->id, vm->config.vpid);
 
+	if (!machine.backend->offers(VIRT_RDTSCP))
+		cpuid_config_withhold(&cpuid, CPUID_F_RDTSCP);
 	cpuid_policy_build(&vm->cpuid, &cpuid, &cpu_ops_native);
 	if (!err)
 		err = arena_blocks(&vm->arena, vm->config.mem, map_block, vm);

@@ -35,7 +35,7 @@ struct vm_vcpu {
 	struct event_queue events;
 	struct percpu *cpu;   /* where it runs */
 	struct vm_vcpu *next; /* in that CPU's ring of vCPUs */
-	_Atomic bool blocked; /* waits for an event, in HLT */
+	bool blocked;	      /* waits for an event, in HLT; its CPU only */
 	_Atomic bool stopped; /* never runs again */
 	uint64_t xcr0;
 	struct msr_ctx msr;
@@ -92,3 +92,5 @@ void sched_unload(void);
 
 /* run.c: until the deadline passes, the vCPU blocks or stops, or this CPU has other work. */
 void vcpu_step(struct vm_vcpu *vv);
+/* Loaded and in HLT: takes the requests; true if none of what waits ends HLT. */
+bool vcpu_sleeps(struct vm_vcpu *vv);

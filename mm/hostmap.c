@@ -181,7 +181,7 @@ static unsigned level_for(const struct hostmap *m, uint64_t va, uint64_t pa, uin
 {
 	unsigned level = m->big1g ? 3 : 2;
 
-	while (((va | pa) & (level_size(level) - 1)) != 0 || len < level_size(level))
+	while (level > 1 && (((va | pa) & (level_size(level) - 1)) != 0 || len < level_size(level)))
 		level--;
 	return level;
 }

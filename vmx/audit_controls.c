@@ -374,7 +374,7 @@ static const struct audit_rule entry_rules[] = {
 	 area_starts, FIELDS(SNAP_ENTRY_MSR_LOAD_ADDR, SNAP_ENTRY_MSR_LOAD_COUNT)},
 	{"entry-load-end", "VM-entry MSR-load area: ends within the physical-address width",
 	 area_ends, FIELDS(SNAP_ENTRY_MSR_LOAD_ADDR, SNAP_ENTRY_MSR_LOAD_COUNT)},
-	/* CRVM never runs in SMM. */
+	/* CRVM never runs in SMM; so rules for entry to SMM are left out. */
 	{"entry-smm", "\"entry to SMM\" is 0 outside SMM", .zero = CTL(ENTRY, SMM),
 	 FIELDS(SNAP_ENTRY_CTLS)},
 	{"entry-dual-monitor", "\"deactivate dual-monitor treatment\" is 0 outside SMM",

@@ -359,8 +359,6 @@ static const struct audit_rule state_rules[] = {
 	 activity_blocking, FIELDS(SNAP_GUEST_ACTIVITY, SNAP_GUEST_INTERRUPTIBILITY)},
 	{"activity-event", "activity state: one in which the event to deliver can arrive",
 	 activity_event, .only = AUDIT_EVENT, FIELDS(SNAP_GUEST_ACTIVITY, SNAP_ENTRY_INTR_INFO)},
-	{"activity-smm", "activity state: not wait-for-SIPI with \"entry to SMM\"",
-	 .when = CTL(ENTRY, SMM), .mask = 3, FIELDS(SNAP_GUEST_ACTIVITY, SNAP_ENTRY_CTLS)},
 	{"blocking-reserved", "interruptibility: bits 31:5 are 0", .mask = 0xffffffe0,
 	 FIELDS(SNAP_GUEST_INTERRUPTIBILITY)},
 	{"blocking-one", "interruptibility: not blocking by STI and by MOV SS at once",

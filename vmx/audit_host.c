@@ -109,8 +109,7 @@ static const struct audit_rule address_space_rules[] = {
 	 cpu_mode_guest, FIELDS(SNAP_ENTRY_CTLS)},
 	{"cpu-mode-host", "\"host address-space size\" is 1 just if VM entry is in IA-32e mode",
 	 cpu_mode_host, FIELDS(SNAP_EXIT_CTLS)},
-	{"host-32-guest", "\"IA-32e mode guest\" needs \"host address-space size\"",
-	 .only = AUDIT_HOST_32, .zero = CTL(ENTRY, IA32E), FIELDS(SNAP_ENTRY_CTLS, SNAP_EXIT_CTLS)},
+	/* That a 32-bit host has no 64-bit guest follows from these two. */
 	{"host-32-pcide", "host CR4.PCIDE is 0 if \"host address-space size\" is 0",
 	 .only = AUDIT_HOST_32, .mask = CR4_PCIDE, FIELDS(SNAP_HOST_CR4, SNAP_EXIT_CTLS)},
 	{"host-32-rip", "host RIP bits 63:32 are 0 if \"host address-space size\" is 0",

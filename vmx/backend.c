@@ -56,6 +56,13 @@ static void backend_probe(struct verdict *v)
 		backend_configure(v);
 }
 
+static bool backend_offers(enum virt_feature feature)
+{
+	if (feature == VIRT_RDTSCP)
+		return vmx_config.controls.word[CTL_PROC2] & PROC2_CTL_RDTSCP;
+	return vmx_config.controls.word[CTL_PROC] & PROC_TSC_OFFSETTING;
+}
+
 static const struct feature *backend_features(unsigned *count)
 {
 	*count = feature_count;
@@ -136,6 +143,7 @@ const struct virt_backend vmx_backend = {
 	.name = "Intel VMX",
 	.probe = backend_probe,
 	.features = backend_features,
+	.offers = backend_offers,
 	.cpu_enable = backend_cpu_enable,
 	.cpu_disable = backend_cpu_disable,
 	.vm_init = vmx_vm_init,

@@ -351,7 +351,8 @@ void vmx_dump_finding(enum log_level level, const struct vmx_audit_finding *f)
 {
 	char values[176];
 
-	log_write(level, "audit  broken rule %s: %s", f->id, f->rule);
+	log_write(level, "audit  %s: broken rule %s: %s", f->area, f->id, f->rule);
 	vmx_finding_values(values, sizeof(values), f);
-	log_write(level, "audit  %s: %s (Intel SDM Vol. 3C, \"%s\")", f->area, values, f->section);
+	log_write(level, "audit  %s", values);
+	log_write(level, "audit  see Intel SDM Vol. 3C, \"%s\"", f->section);
 }

@@ -18,5 +18,5 @@ const char *vmx_instruction_error_name(uint32_t error);
 void vmx_dump_exit(enum log_level level, const struct vmcs_snapshot *s);
 /* Everything: exit, controls, guest with its segments, host. */
 void vmx_dump_snapshot(enum log_level level, const struct vmcs_snapshot *s);
-/* Two lines: the rule with its place in the manual, and the values. */
+/* Three lines: the rule, the values, the place in the manual. */
 void vmx_dump_finding(enum log_level level, const struct vmx_audit_finding *f);

@@ -33,9 +33,9 @@ struct event vmx_event_decode(uint32_t info, uint32_t error, uint32_t insn_len)
 	uint32_t type = info >> 8 & 7;
 	struct event e = {.vector = (uint8_t)info};
 
-	for (uint8_t kind = EVENT_EXTINT; kind < array_count(type_of); kind++)
+	for (unsigned kind = EVENT_EXTINT; kind < array_count(type_of); kind++)
 		if (type_of[kind] == type)
-			e.kind = kind;
+			e.kind = (uint8_t)kind;
 	e.has_error = info & INFO_ERROR ? 1 : 0;
 	e.error = e.has_error ? error : 0;
 	if (e.kind >= EVENT_SOFT_INT)

@@ -57,7 +57,7 @@ _Static_assert(offsetof(struct virt_vcpu, host_rsp) == 0 &&
 	       "vmx/entry.S");
 
 /* vm.c */
-int vmx_vm_init(struct virt_vm **vm, struct arena *arena, uint16_t vm_id, bool use_vpid);
+int vmx_vm_init(struct virt_vm **out, struct arena *arena, uint16_t vm_id, bool use_vpid);
 int vmx_nested_map(struct virt_vm *vm, gpa_t gpa, hpa_t hpa, uint64_t len, unsigned flags);
 int vmx_nested_protect(struct virt_vm *vm, gpa_t gpa, uint64_t len, unsigned flags);
 int vmx_nested_query(const struct virt_vm *vm, gpa_t gpa, hpa_t *hpa, unsigned *flags,

@@ -24,6 +24,7 @@ struct emu_cache {
 		uint64_t byte[2];
 		struct gwalk_proof proof;
 		struct insn insn;
+		bool plain; /* MOV of 4 or 8 bytes with memory, no segment base */
 	} entry[32];
 };
 

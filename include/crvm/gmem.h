@@ -22,23 +22,23 @@ struct gmem { /* all zero: no memory */
 };
 
 /* E_INVAL misaligned, empty, wrapping; E_EXIST overlap; E_NOMEM table full. Before the VM runs. */
-must_check int gmem_add(struct gmem *m, gpa_t gpa, uint64_t len, void *host, bool readonly);
+must_check int gmem_add(struct gmem *m, gpa_t addr, uint64_t len, void *host, bool readonly);
 
 /*
- * The host's view of [gpa, gpa + len) if it lies in one slot; else NULL. For writing: NULL for a
+ * The host's view of [addr, addr + len) if it lies in one slot; else NULL. For writing: NULL for a
  * read-only slot. NULL for len 0.
  */
-void *gmem_ptr(const struct gmem *m, gpa_t gpa, uint64_t len);
-void *gmem_ptr_write(const struct gmem *m, gpa_t gpa, uint64_t len);
+void *gmem_ptr(const struct gmem *m, gpa_t addr, uint64_t len);
+void *gmem_ptr_write(const struct gmem *m, gpa_t addr, uint64_t len);
 
 /* Copies across slots. E_FAULT if any byte is not memory, then nothing was copied. */
-must_check int gmem_read(const struct gmem *m, gpa_t gpa, void *buf, uint64_t len);
+must_check int gmem_read(const struct gmem *m, gpa_t from, void *buf, uint64_t len);
 /* Bytes of read-only slots are skipped silently, as on a PC. */
-must_check int gmem_write(const struct gmem *m, gpa_t gpa, const void *buf, uint64_t len);
+must_check int gmem_write(const struct gmem *m, gpa_t to, const void *buf, uint64_t len);
 
 /*
- * The slot that has `addr`, or NULL; and gmem_ptr within a slot found so. For paths where a call each
- * is too long.
+ * The slot that has `addr`, or NULL; and gmem_ptr within a slot found so. For paths where a call
+ * each is too long.
  */
 static inline const struct gmem_slot *gmem_slot_find(const struct gmem *m, gpa_t addr)
 {

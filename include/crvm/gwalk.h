@@ -55,10 +55,14 @@ struct gwalk_proof {
 must_check bool gwalk_prove(const struct gwalk_state *p, const struct gmem *m, gva_t la,
 			    struct gwalk_proof *proof);
 
+static inline bool gwalk_proof_entry_holds(const struct gwalk_proof *proof, unsigned i)
+{
+	return likely(__atomic_load_n(proof->entry[i], __ATOMIC_RELAXED) == proof->value[i]);
+}
+
 static inline bool gwalk_proof_holds(const struct gwalk_proof *proof)
 {
-	for (unsigned i = 0; i < GWALK_LEVELS; i++)
-		if (unlikely(__atomic_load_n(proof->entry[i], __ATOMIC_RELAXED) != proof->value[i]))
-			return false;
-	return true;
+	_Static_assert(GWALK_LEVELS == 4, "unrolled");
+	return gwalk_proof_entry_holds(proof, 3) && gwalk_proof_entry_holds(proof, 2) &&
+	       gwalk_proof_entry_holds(proof, 1) && gwalk_proof_entry_holds(proof, 0);
 }

@@ -11,6 +11,9 @@
 
 enum nested_flags { NESTED_R = 1, NESTED_W = 2, NESTED_X = 4, NESTED_RWX = 7 };
 
+/* Instructions that a guest has only if the backend can let it have them. */
+enum virt_feature { VIRT_RDTSCP, VIRT_TSC_OFFSET };
+
 struct virt_backend {
 	const char *name; /* "Intel VMX" */
 
@@ -23,6 +26,9 @@ struct virt_backend {
 
 	/* After probe: rows for the table of what the machine has. */
 	const struct feature *(*features)(unsigned *count);
+
+	/* After a probe without verdict. */
+	bool (*offers)(enum virt_feature feature);
 
 	/* On each CPU, after a probe without verdict: enters VMX operation. 0, or E_IO with a
 	 * verdict item. */

@@ -5,7 +5,7 @@ L := $(B)/lint
 CLANG_FORMAT := clang-format
 CLANG_TIDY := clang-tidy
 CPPCHECK := cppcheck
-LINTS := layers symbols headers format tidy cppcheck analyzer clang text scripts
+LINTS := layers symbols headers format tidy cppcheck analyzer clang text scripts docs
 
 HEADERS := $(sort $(wildcard include/crvm/*.h include/crvm/*/*.h))
 HV_H := $(foreach d,$(HV_DIRS),$(sort $(wildcard $(d)/*.h)))
@@ -91,6 +91,11 @@ lint-clang:
 
 lint-text:
 	$(Q)$(PY) tests/lint/text.py
+	$(lint_ok)
+
+# Places, functions and targets that documents name exist.
+lint-docs:
+	$(Q)$(PY) tests/lint/docs.py
 	$(lint_ok)
 
 # Syntax only; that of Python is lint-text's.

@@ -1,0 +1,76 @@
+"""The table of test guests: what each is, with how much memory, on which CPU, and how it must end.
+
+A batch is one boot: its guests run side by side, one VM each. `file` names build/guests/FILE.bin, made
+from tests/guests/{real,prot,long}/FILE.c. A guest that must pass prints `PASS FILE` and ends by the
+debug-exit port with code 0; one that must be stopped names the reason instead.
+"""
+
+from dataclasses import dataclass, field
+
+PASSED = r"debug exit with code 0"
+
+
+@dataclass
+class Case:
+    file: str
+    name: str = ""  # of the VM; "": as the file
+    mem: str = "4M"
+    cpu: int = -1  # -1: in turn
+    vpid: bool = True
+    stop: str = PASSED  # why the VM stops: all of the text must match
+    lines: tuple = None  # expected, in this order, among what it prints; None: PASS
+    absent: str = r"FAIL .*"  # must not be printed
+    limits: dict = field(default_factory=dict)  # exits at most, by the words of `vms`
+
+    def __post_init__(self):
+        self.name = self.name or self.file
+        if self.lines is None:
+            self.lines = (rf"PASS {self.file}",) if self.stop == PASSED else ()
+
+
+@dataclass
+class Batch:
+    name: str
+    cases: list
+    cpus: int = 2
+    mem: int = 512  # MiB of the machine
+    seconds: int = 60  # from power-on to the end of all guests
+    extra: tuple = ()  # lines of bochsrc
+
+
+def cases(*names, **more):
+    return [Case(name, **more) for name in names]
+
+
+def stops(name, stop, **more):
+    return Case(name, stop=stop, lines=("before",), absent="after|FAIL .*", **more)
+
+
+REAL = [
+    *cases("real-mode", "real-inject", "real-strings", mem="64K"),
+    Case("real-unreal"),
+]
+
+PROT = cases(
+    "prot-mode",
+    "prot-4m",
+    "prot-pae",
+    "prot-vm86",
+    "prot-strings",
+    "prot-sysenter",
+)
+
+STOPS = [
+    stops("stop-task", r"hardware task switch .*"),
+    stops("stop-triple", r"triple fault"),
+    stops("stop-tables", r"page table at guest-physical 40000000, where there is no memory .*"),
+    stops("stop-code", r"code at guest-physical 400000, where there is no memory .*"),
+    stops("stop-undecoded", r"the instruction at RIP [0-9a-f]+, .*fed10000, cannot be emulated; bytes: db 0.( ..)*"),
+    stops("stop-idt", r".*fed107f.*"),
+]
+
+LONG = cases("cpuid")
+
+BATCHES = [
+    Batch("modes", REAL + PROT + STOPS + LONG),
+]

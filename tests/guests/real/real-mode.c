@@ -1,0 +1,43 @@
+/*
+ * Real mode: segments, interrupts through the IVT, and exits from there.
+ */
+#include "cpu.h"
+
+static bool count_only(struct trap_frame *f)
+{
+	(void)f;
+	return true;
+}
+
+void guest_main(void)
+{
+	uint16_t cs, flags;
+	uint32_t value;
+
+	__asm__ volatile("mov %%cs, %0" : "=r"(cs));
+	CHECK_EQ(cs, 0);
+	CHECK_EQ(read_cr0() & (CR0_PE | CR0_PG), 0);
+	CHECK_EQ(read_cr0() & CR0_ET, CR0_ET);
+	/* A segment is 16 times its selector. */
+	MEM32(0x6010) = 0x12345678;
+	__asm__ volatile("mov %1, %%fs\n\tmov %%fs:(0x10), %0" : "=r"(value) : "r"((uint16_t)0x600));
+	CHECK_EQ(value, 0x12345678);
+	trap_hook = count_only;
+	trap.count = 0;
+	__asm__ volatile("int $0x21");
+	CHECK_EQ(trap.vector, 0x21);
+	__asm__ volatile("int3");
+	CHECK_EQ(trap.vector, BP);
+	__asm__ volatile("sti\n\tnop\n\tint $0x30\n\tpushfw\n\tpopw %0\n\tcli" : "=r"(flags));
+	CHECK_EQ(trap.count, 3);
+	CHECK_EQ(trap.rflags & RFLAGS_IF, RFLAGS_IF);
+	CHECK_EQ(flags & RFLAGS_IF, RFLAGS_IF); /* IRET brought it back */
+	trap_hook = NULL;
+	CHECK_EQ(cpuid(0x40000000, 0).ebx, 0x4d565243);
+	CHECK_EQ(TRY("div %b0", OUT(), IN("q"(0), "a"(1))), DE);
+	CHECK_EQ(rdmsr(MSR_EFER), 0);
+	CHECK_EQ(TRY("movw (0xffff), %%ax", OUT(), IN(), "eax"), GP); /* 64 KiB */
+	CHECK_EQ(TRY("lldt %0", OUT(), IN("r"((uint16_t)0))), UD);
+	__asm__ volatile("ljmp $0x100, $1f - 0x1000\n1:\tmov %%cs, %0\n\tljmp $0, $2f\n2:" : "=r"(cs));
+	CHECK_EQ(cs, 0x100);
+}
