@@ -66,6 +66,12 @@ static void fake_probe(struct verdict *v)
 	(void)v;
 }
 
+static bool fake_offers(enum virt_feature feature)
+{
+	(void)feature;
+	return true;
+}
+
 static const struct feature *fake_features(unsigned *count)
 {
 	static const struct feature row = {.name = "fake", .source = "tests/fake", .present = true};
@@ -503,6 +509,7 @@ const struct virt_backend fake_backend = {
 	.name = "fake",
 	.probe = fake_probe,
 	.features = fake_features,
+	.offers = fake_offers,
 	.cpu_enable = fake_cpu_enable,
 	.cpu_disable = fake_cpu_disable,
 	.vm_init = fake_vm_init,
