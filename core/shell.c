@@ -15,6 +15,7 @@
 #include "console.h"
 #include "log_priv.h"
 #include "machine.h"
+#include "vm.h"
 
 #define PROMPT	  "crvm> "
 #define INPUT_MAX 120
@@ -68,6 +69,8 @@ static void cmd_audit(const char *arg)
 	(void)arg;
 	frames_audit();
 	hostvm_audit();
+	if (!vm_audit())
+		return;
 	log_printf("frame table and host page tables agree with their rules\n");
 }
 
@@ -160,7 +163,7 @@ static const struct command commands[] = {
 	{"ping", "", "calls every CPU and times its answer", cmd_ping},
 	{"frames", "", "who owns how much memory", cmd_frames},
 	{"vms", "", "the virtual machines and why they exited", cmd_vms},
-	{"audit", "", "checks the frame table and the host page tables", cmd_audit},
+	{"audit", "", "checks frame table, host page tables and every VM's memory", cmd_audit},
 	{"sleep", "US", "sets a timer, for example: sleep 100000", cmd_sleep},
 	{"loglevel", "LEVEL", "err, warn, info or debug", cmd_loglevel},
 	{"crash", "KIND", "breaks a rule on purpose, for tests, for example: crash panic",

@@ -80,6 +80,9 @@ void vm_stop(struct vm_vcpu *vv, bool dump, const char *fmt, ...) printf_like(3,
 /* Creates and starts a VM for every boot module that asks for it. */
 void vm_start_all(void);
 
+/* vm_audit.c: whether every VM maps its own memory only; says what it found. */
+bool vm_audit(void);
+
 /* exits.c: answers v->exit. */
 enum exit_action exit_handle(struct vm_vcpu *vv);
 

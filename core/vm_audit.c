@@ -1,0 +1,47 @@
+/*
+ * The proof, on demand, that VMs are kept apart: all nested page tables against the frame table and
+ * the VMs' own memory.
+ */
+#include <crvm/hostmap.h>
+#include <crvm/nested_audit.h>
+#include <crvm/status.h>
+
+#include "log_priv.h"
+#include "machine.h"
+#include "vm.h"
+
+static bool is_ram(void *ctx, gpa_t gpa, hpa_t hpa, uint64_t len, unsigned flags)
+{
+	struct vm *const *all = ctx;
+
+	(void)flags;
+	for (unsigned i = 0; i < vm_count; i++)
+		if (frames_owner(hpa) == all[i]->arena.owner)
+			return gmem_ptr(&all[i]->mem, gpa, len) == phys_to_virt(hpa);
+	return false;
+}
+
+bool vm_audit(void)
+{
+	static struct nested_audit_vm list[VM_MAX];
+	struct nested_offence bad;
+	uint64_t pages = 0;
+
+	for (unsigned i = 0; i < vm_count; i++)
+		list[i] = (struct nested_audit_vm){
+			.vm = vms[i]->virt,
+			.owner = vms[i]->arena.owner,
+			.ram = is_ram,
+			.ctx = vms,
+		};
+	if (!vm_count)
+		return true;
+	if (nested_audit(machine.backend, list, vm_count, &bad, &pages)) {
+		log_printf("VM %s maps physical %lx (owner %u) at guest-physical %lx: %s\n",
+			   vms[bad.vm]->name, bad.hpa.v, bad.owner, bad.gpa.v,
+			   nested_offence_text(bad.kind));
+		return false;
+	}
+	log_printf("%u VMs map %lu pages of their own memory and nothing else\n", vm_count, pages);
+	return true;
+}
