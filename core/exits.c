@@ -130,7 +130,7 @@ static enum exit_action exit_unknown(struct vm_vcpu *vv)
 }
 
 static enum exit_action (*const handlers[EXIT_KIND_COUNT])(struct vm_vcpu *vv) = {
-	[EXIT_NONE] = exit_unknown,
+	[EXIT_NONE] = exit_nothing,
 	[EXIT_HOST_IRQ] = exit_irq,
 	[EXIT_HOST_NMI] = exit_nothing,
 	[EXIT_DEADLINE] = exit_nothing,

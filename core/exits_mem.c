@@ -9,20 +9,6 @@
 #include "exits.h"
 #include "machine.h"
 
-static struct emu_env env_of(struct vm_vcpu *vv)
-{
-	struct vm *vm = vv->v.vm;
-
-	return (struct emu_env){
-		.v = &vv->v,
-		.backend = machine.backend,
-		.mem = &vm->mem,
-		.mmio = &vm->mmio,
-		.ports = &vm->ports,
-		.phys_bits = (uint8_t)cpuid_policy_phys_bits(&vm->cpuid),
-	};
-}
-
 static enum exit_action stop_undecoded(struct vm_vcpu *vv, const struct emu_result *r)
 {
 	char bytes[3 * INSN_LEN_MAX + 1] = "";
@@ -59,9 +45,8 @@ static enum exit_action finish(struct vm_vcpu *vv, enum emu_kind kind, const str
 
 enum exit_action exit_port_string(struct vm_vcpu *vv)
 {
-	const struct emu_env env = env_of(vv);
 	struct emu_result r;
-	enum emu_kind kind = string_io(&env, &r);
+	enum emu_kind kind = string_io(&vv->emu_env, &r);
 
 	return finish(vv, kind, &r);
 }
@@ -69,7 +54,6 @@ enum exit_action exit_port_string(struct vm_vcpu *vv)
 enum exit_action exit_nested_fault(struct vm_vcpu *vv)
 {
 	const struct vcpu_exit *e = &vv->v.exit;
-	const struct emu_env env = env_of(vv);
 	struct emu_result r;
 	enum emu_kind kind;
 
@@ -81,6 +65,6 @@ enum exit_action exit_nested_fault(struct vm_vcpu *vv)
 			e->fault.gpa, machine.backend->get_reg(&vv->v, REG_RIP));
 		return ACT_STOP;
 	}
-	kind = emulate_insn(&env, &r);
+	kind = emulate_insn(&vv->emu_env, &r);
 	return finish(vv, kind, &r);
 }

@@ -291,20 +291,20 @@ static inline bool quick_finish(const struct gwalk_state *p, const struct quick_
 static inline bool walk_quickly(const struct gwalk_state *p, const struct gmem *m, uint64_t la,
 				unsigned access, gpa_t *out)
 {
-	struct quick_walk q;
-	const struct gmem_slot *s;
+	uint64_t address = ENTRY_ADDR & ((1ul << p->phys_bits) - 1);
+	const struct gmem_slot *s = gmem_slot_find(m, gpa(p->cr3 & address));
+	struct quick_walk q = {
+		.address = address,
+		.table = p->cr3 & address,
+		.looked_at = wide_rsvd(p) | QUICK_GOOD,
+		.all = ~0ul,
+	};
 
-	q.address = ENTRY_ADDR & ((1ul << p->phys_bits) - 1);
-	q.table = p->cr3 & q.address;
-	s = gmem_slot_find(m, gpa(q.table));
 	if (unlikely(!s))
 		return false;
 	q.host = s->host;
 	q.gpa = s->gpa;
 	q.len = s->len;
-	q.looked_at = wide_rsvd(p) | QUICK_GOOD;
-	q.all = ~0ul;
-	q.any = 0;
 	if (!quick_level(&q, la, 39) || unlikely(q.entry & ENTRY_PS) || !quick_level(&q, la, 30))
 		return false;
 	if (unlikely(q.entry & ENTRY_PS))

@@ -41,13 +41,14 @@ void vcpu_step(struct vm_vcpu *vv)
 	struct vcpu *v = &vv->v;
 	const struct virt_backend *b = machine.backend;
 	struct percpu *cpu = this_cpu();
-	uint64_t exit_tsc;
+	uint64_t now = rdtsc(), exit_tsc;
 
 	for (;;) {
 		if (unlikely(atomic_load_explicit(&v->requests, memory_order_relaxed) ||
 			     event_queue_busy(&vv->events)) &&
 		    take_requests(vv))
 			return;
+		vv->quick_until = (uint32_t)now + vv->quick_ticks;
 		b->run(v);
 		exit_tsc = rdtsc();
 		inject_note_interrupted(v, &vv->events);
@@ -64,7 +65,9 @@ void vcpu_step(struct vm_vcpu *vv)
 		case ACT_STOP:
 			return;
 		}
-		exit_stats_add(&vv->stats, v->exit.kind, rdtsc() - exit_tsc);
+		now = rdtsc();
+		if (v->exit.kind != EXIT_NONE) /* the quick ones have counted themselves */
+			exit_stats_add(&vv->stats, v->exit.kind, now - exit_tsc);
 		if (unlikely(atomic_load_explicit(&cpu->work, memory_order_relaxed)) ||
 		    v->exit.kind == EXIT_DEADLINE || vv->blocked)
 			return;

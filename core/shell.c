@@ -58,6 +58,12 @@ static void cmd_frames(const char *arg)
 	report_frames();
 }
 
+static void cmd_selftest(const char *arg)
+{
+	(void)arg;
+	selftest();
+}
+
 static void cmd_vms(const char *arg)
 {
 	(void)arg;
@@ -164,6 +170,7 @@ static const struct command commands[] = {
 	{"frames", "", "who owns how much memory", cmd_frames},
 	{"vms", "", "the virtual machines and why they exited", cmd_vms},
 	{"audit", "", "checks frame table, host page tables and every VM's memory", cmd_audit},
+	{"selftest", "", "breaks VM entry on purpose, to see each failure named", cmd_selftest},
 	{"sleep", "US", "sets a timer, for example: sleep 100000", cmd_sleep},
 	{"loglevel", "LEVEL", "err, warn, info or debug", cmd_loglevel},
 	{"crash", "KIND", "breaks a rule on purpose, for tests, for example: crash panic",

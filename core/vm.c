@@ -16,6 +16,7 @@
 #include "machine.h"
 #include "vm.h"
 
+#define QUICK_NS     10000ul /* that quick exits may keep run() from returning */
 #define TESTDEV_PORT 0xe000u
 #define TESTDEV_MMIO 0xfed10000ul
 
@@ -69,8 +70,10 @@ void vm_stop(struct vm_vcpu *vv, bool dump, const char *fmt, ...)
 	va_end(ap);
 	if (vm->line_len)
 		print_line(vm);
-	for (unsigned i = 0; i < vm->config.cpus; i++)
+	for (unsigned i = 0; i < vm->config.cpus; i++) {
 		atomic_store(&vm->vcpu[i].stopped, true);
+		atomic_fetch_or(&vm->vcpu[i].v.requests, REQ_STOP);
+	}
 	if (dump) {
 		log_err("VM %s, vCPU %u: %s", vm->name, vv->v.id, why);
 		machine.backend->dump(&vv->v);
@@ -153,11 +156,22 @@ static int build_vcpu(struct vm *vm)
 	vm->vcpu = vv;
 	vv->v.vm = vm;
 	vv->v.deadline = ~0ul;
+	vv->v.quick = &vcpu_quick;
+	vv->quick_ticks = (uint32_t)time_ns_to_tsc(QUICK_NS);
 	vv->xcr0 = 1;
 	vv->fpu = arena_alloc(&vm->arena, fpu_area_size(), FPU_AREA_ALIGN);
 	if (!vv->fpu)
 		return E_NOMEM;
 	fpu_area_reset(vv->fpu);
+	vv->emu_env = (struct emu_env){
+		.v = &vv->v,
+		.backend = machine.backend,
+		.mem = &vm->mem,
+		.mmio = &vm->mmio,
+		.ports = &vm->ports,
+		.cache = &vv->emu,
+		.phys_bits = (uint8_t)cpuid_policy_phys_bits(&vm->cpuid),
+	};
 	msr_policy_init(&vv->msr, msr_ops(), &vv->v, &vm->cpuid);
 	return machine.backend->vcpu_init(&vv->v, vm->virt, &vm->arena);
 }

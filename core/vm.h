@@ -7,6 +7,7 @@
 #include <crvm/cpuid_policy.h>
 #include <crvm/devices/debug.h>
 #include <crvm/devices/testdev.h>
+#include <crvm/emulate.h>
 #include <crvm/exit_stats.h>
 #include <crvm/gmem.h>
 #include <crvm/inject.h>
@@ -40,8 +41,12 @@ struct vm_vcpu {
 	uint64_t xcr0;
 	struct msr_ctx msr;
 	uint8_t *fpu;
-	uint64_t first_tsc; /* of the first entry; 0: none yet */
+	uint64_t first_tsc;   /* of the first entry; 0: none yet */
+	uint32_t quick_ticks; /* quick exits leave run() after so many TSC ticks, */
+	uint32_t quick_until; /* when the TSC's low half reaches this */
 	struct exit_stats stats;
+	struct emu_cache emu;
+	struct emu_env emu_env;
 };
 
 struct vm {
@@ -83,6 +88,10 @@ void vm_start_all(void);
 /* vm_audit.c: whether every VM maps its own memory only; says what it found. */
 bool vm_audit(void);
 
+/* selftest.c: makes VM entry fail in every way that the backend knows, and says whether it was told
+ * right. */
+void selftest(void);
+
 /* exits.c: answers v->exit. */
 enum exit_action exit_handle(struct vm_vcpu *vv);
 
@@ -92,6 +101,9 @@ void sched_add(struct vm_vcpu *vv, struct percpu *cpu);
 bool sched_run(void);
 /* Unloads what is loaded on this CPU. */
 void sched_unload(void);
+
+/* quick.c: exits that are answered within run(). */
+extern const struct vcpu_quick vcpu_quick;
 
 /* run.c: until the deadline passes, the vCPU blocks or stops, or this CPU has other work. */
 void vcpu_step(struct vm_vcpu *vv);

@@ -168,4 +168,5 @@ const struct virt_backend vmx_backend = {
 	.skip_insn = vmx_skip_insn,
 	.flush_tlb = vmx_flush_tlb,
 	.dump = vmx_dump,
+	.selftest = vmx_selftest,
 };

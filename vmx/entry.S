@@ -1,18 +1,76 @@
 /*
  * Into the guest and back. The general registers are the first thing in struct vcpu, in the order of their numbers;
  * everything else is switched by the CPU.
+ *
+ * Exits by an instruction go to a quick handler first (struct vcpu, `quick`), which may answer them at once: then the
+ * registers that C functions keep (RBP, R12 to R15; RBX too, but CPUID needs it) stay where they are, and the guest
+ * goes on behind the instruction without a return to the run loop.
+ *
  * Source: Intel SDM Vol. 3C, "VM Entries", "VM Exits".
  */
 #define GPR(n)	      (8 * (n))
+#define V_INSN_LEN    129
+#define V_VIRT	      168
 #define VV_HOST_RSP   0
 #define VV_LAUNCHED   8
-#define VMCS_HOST_RSP 0x6c14
+#define VV_QUICK      16
+#define QUICK_REASONS 64
+#define QUICK_NOT     1
+#define QUICK_STAY    3
+
+#define VMCS_EXIT_REASON	    0x4402
+#define VMCS_EXIT_INSN_LEN	    0x440c
+#define VMCS_GUEST_INTERRUPTIBILITY 0x4824
+#define VMCS_GUEST_RIP		    0x681e
+#define VMCS_GUEST_RFLAGS	    0x6820
+#define VMCS_HOST_RSP		    0x6c14
+
+#define SHADOW_STI_MOVSS 0x3
+#define RFLAGS_TF_RF	 0x10100
+
+	/* What a quick handler does not keep, without RDI; and the rest. */
+	.macro load_scratch
+	mov	GPR(0)(%rdi), %rax
+	mov	GPR(1)(%rdi), %rcx
+	mov	GPR(2)(%rdi), %rdx
+	mov	GPR(3)(%rdi), %rbx
+	mov	GPR(6)(%rdi), %rsi
+	mov	GPR(8)(%rdi), %r8
+	mov	GPR(9)(%rdi), %r9
+	mov	GPR(10)(%rdi), %r10
+	mov	GPR(11)(%rdi), %r11
+	.endm
+	.macro load_kept
+	mov	GPR(5)(%rdi), %rbp
+	mov	GPR(12)(%rdi), %r12
+	mov	GPR(13)(%rdi), %r13
+	mov	GPR(14)(%rdi), %r14
+	mov	GPR(15)(%rdi), %r15
+	.endm
+	.macro save_scratch
+	mov	%rax, GPR(0)(%rdi)
+	mov	%rcx, GPR(1)(%rdi)
+	mov	%rdx, GPR(2)(%rdi)
+	mov	%rbx, GPR(3)(%rdi)
+	mov	%rsi, GPR(6)(%rdi)
+	mov	%r8, GPR(8)(%rdi)
+	mov	%r9, GPR(9)(%rdi)
+	mov	%r10, GPR(10)(%rdi)
+	mov	%r11, GPR(11)(%rdi)
+	.endm
+	.macro save_kept
+	mov	%rbp, GPR(5)(%rdi)
+	mov	%r12, GPR(12)(%rdi)
+	mov	%r13, GPR(13)(%rdi)
+	mov	%r14, GPR(14)(%rdi)
+	mov	%r15, GPR(15)(%rdi)
+	.endm
 
 	.text
 	.globl vmx_enter, vmx_exit
 	.type vmx_enter, @function
 
-	/* int vmx_enter(struct vcpu *v, struct virt_vcpu *vv) */
+	/* enum vmx_entered vmx_enter(struct vcpu *v, struct virt_vcpu *vv) */
 	.balign 64
 vmx_enter:
 	push	%rbp
@@ -25,20 +83,8 @@ vmx_enter:
 	cmp	%rsp, VV_HOST_RSP(%rsi)
 	jne	2f
 1:	cmpl	$0, VV_LAUNCHED(%rsi)
-	mov	GPR(0)(%rdi), %rax
-	mov	GPR(1)(%rdi), %rcx
-	mov	GPR(2)(%rdi), %rdx
-	mov	GPR(3)(%rdi), %rbx
-	mov	GPR(5)(%rdi), %rbp
-	mov	GPR(6)(%rdi), %rsi
-	mov	GPR(8)(%rdi), %r8
-	mov	GPR(9)(%rdi), %r9
-	mov	GPR(10)(%rdi), %r10
-	mov	GPR(11)(%rdi), %r11
-	mov	GPR(12)(%rdi), %r12
-	mov	GPR(13)(%rdi), %r13
-	mov	GPR(14)(%rdi), %r14
-	mov	GPR(15)(%rdi), %r15
+	load_kept
+	load_scratch
 	mov	GPR(7)(%rdi), %rdi
 	je	3f
 	vmresume
@@ -47,38 +93,80 @@ vmx_enter:
 	/* The stack moved since the last entry. A failing VMWRITE shows as a failing entry. */
 2:	mov	$VMCS_HOST_RSP, %eax
 	vmwrite	%rsp, %rax
-	jbe	4f
+	jbe	5f
 	mov	%rsp, VV_HOST_RSP(%rsi)
 	jmp	1b
 
 3:	vmlaunch
-4:	/* VMfail: no guest instruction was executed, and the registers in memory are still right. */
-	mov	$1, %eax
-	add	$8, %rsp
-	jmp	5f
+	/* VMfail: no guest instruction was executed; after a quick exit, some registers are here only. */
+4:	mov	(%rsp), %rdi
+	save_kept
+5:	mov	$1, %eax
+	jmp	vmx_leave
 
 	.balign 64
 vmx_exit:
 	push	%rdi
 	mov	8(%rsp), %rdi
-	mov	%rax, GPR(0)(%rdi)
-	mov	%rcx, GPR(1)(%rdi)
-	mov	%rdx, GPR(2)(%rdi)
-	mov	%rbx, GPR(3)(%rdi)
-	mov	%rbp, GPR(5)(%rdi)
-	mov	%rsi, GPR(6)(%rdi)
-	mov	%r8, GPR(8)(%rdi)
-	mov	%r9, GPR(9)(%rdi)
-	mov	%r10, GPR(10)(%rdi)
-	mov	%r11, GPR(11)(%rdi)
-	mov	%r12, GPR(12)(%rdi)
-	mov	%r13, GPR(13)(%rdi)
-	mov	%r14, GPR(14)(%rdi)
-	mov	%r15, GPR(15)(%rdi)
+	save_scratch
 	pop	GPR(7)(%rdi)
+	mov	$VMCS_EXIT_REASON, %eax
+	vmread	%rax, %rsi
+	jbe	8f			/* the long way reads it again, and complains */
+	cmp	$QUICK_REASONS, %esi
+	jae	8f
+	mov	$VMCS_EXIT_INSN_LEN, %eax
+	vmread	%rax, %rax
+	jbe	8f
+	mov	V_VIRT(%rdi), %rdx
+	mov	%al, V_INSN_LEN(%rdi)
+	call	*VV_QUICK(%rdx, %rsi, 8)
+	mov	(%rsp), %rdi
+	test	%eax, %eax
+	jne	7f
+
+	/* As vmx_skip_insn, which does whatever is unusual here, and finds out why something failed. */
+	mov	$VMCS_GUEST_INTERRUPTIBILITY, %eax
+	vmread	%rax, %rax
+	jbe	9f
+	test	$SHADOW_STI_MOVSS, %al
+	jne	9f
+	mov	$VMCS_GUEST_RFLAGS, %eax
+	vmread	%rax, %rax
+	jbe	9f
+	test	$RFLAGS_TF_RF, %eax
+	jne	9f
+	mov	$VMCS_GUEST_RIP, %ecx
+	vmread	%rcx, %rax
+	jbe	9f
+	movzbl	V_INSN_LEN(%rdi), %edx
+	add	%rdx, %rax
+	vmwrite	%rax, %rcx
+	jbe	9f
+6:	load_scratch
+	mov	GPR(7)(%rdi), %rdi
+	vmresume
+	jmp	4b
+
+9:	call	vmx_skip_insn
+	mov	(%rsp), %rdi
+	jmp	6b
+
+	/* Answered, but the run loop has something to do. */
+7:	cmp	$QUICK_NOT, %eax
+	je	8f
+	save_kept
+	cmp	$QUICK_STAY, %eax
+	je	1f
+	call	vmx_skip_insn
+1:	mov	$2, %eax
+	jmp	vmx_leave
+
+8:	save_kept
 	xor	%eax, %eax
+vmx_leave:
 	add	$8, %rsp
-5:	pop	%r15
+	pop	%r15
 	pop	%r14
 	pop	%r13
 	pop	%r12
@@ -86,5 +174,18 @@ vmx_exit:
 	pop	%rbp
 	ret
 	.size vmx_enter, . - vmx_enter
+
+	/* A quick handler for those that need all of the guest's registers: the emulator. */
+	.globl	vmx_quick_all
+	.type	vmx_quick_all, @function
+	.balign 16
+vmx_quick_all:
+	save_kept
+	push	%rdi
+	call	vmx_quick_fault
+	pop	%rdi
+	load_kept
+	ret
+	.size vmx_quick_all, . - vmx_quick_all
 
 	.section .note.GNU-stack, "", @progbits

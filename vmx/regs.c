@@ -9,29 +9,28 @@
 #include <crvm/cpu.h>
 #include <crvm/panic.h>
 
-static const struct {
-	uint8_t reg;
-	uint32_t field;
-} vmcs_regs[] = {
-	{REG_RSP, VMCS_GUEST_RSP},
-	{REG_RIP, VMCS_GUEST_RIP},
-	{REG_RFLAGS, VMCS_GUEST_RFLAGS},
-	{REG_CR3, VMCS_GUEST_CR3},
-	{REG_DR7, VMCS_GUEST_DR7},
-	{REG_PAT, VMCS_GUEST_PAT},
-	{REG_SYSENTER_CS, VMCS_GUEST_SYSENTER_CS},
-	{REG_SYSENTER_ESP, VMCS_GUEST_SYSENTER_ESP},
-	{REG_SYSENTER_EIP, VMCS_GUEST_SYSENTER_EIP},
-	{REG_GDTR_BASE, VMCS_GUEST_GDTR_BASE},
-	{REG_GDTR_LIMIT, VMCS_GUEST_GDTR_LIMIT},
-	{REG_IDTR_BASE, VMCS_GUEST_IDTR_BASE},
-	{REG_IDTR_LIMIT, VMCS_GUEST_IDTR_LIMIT},
-	{REG_PDPTE0, VMCS_GUEST_PDPTE0},
-	{REG_PDPTE1, VMCS_GUEST_PDPTE1},
-	{REG_PDPTE2, VMCS_GUEST_PDPTE2},
-	{REG_PDPTE3, VMCS_GUEST_PDPTE3},
-	{REG_TSC_OFFSET, VMCS_TSC_OFFSET},
-	{REG_INT_SHADOW, VMCS_GUEST_INTERRUPTIBILITY},
+/* Registers that are a field of the VMCS; 0 (a field that no register is) for all others. */
+static const uint16_t vmcs_regs[REG_COUNT] = {
+	[REG_RSP] = VMCS_GUEST_RSP,
+	[REG_RIP] = VMCS_GUEST_RIP,
+	[REG_RFLAGS] = VMCS_GUEST_RFLAGS,
+	[REG_CR3] = VMCS_GUEST_CR3,
+	[REG_DR7] = VMCS_GUEST_DR7,
+	[REG_PAT] = VMCS_GUEST_PAT,
+	[REG_SYSENTER_CS] = VMCS_GUEST_SYSENTER_CS,
+	[REG_SYSENTER_ESP] = VMCS_GUEST_SYSENTER_ESP,
+	[REG_SYSENTER_EIP] = VMCS_GUEST_SYSENTER_EIP,
+	[REG_GDTR_BASE] = VMCS_GUEST_GDTR_BASE,
+	[REG_GDTR_LIMIT] = VMCS_GUEST_GDTR_LIMIT,
+	[REG_IDTR_BASE] = VMCS_GUEST_IDTR_BASE,
+	[REG_IDTR_LIMIT] = VMCS_GUEST_IDTR_LIMIT,
+	[REG_PDPTE0] = VMCS_GUEST_PDPTE0,
+	[REG_PDPTE1] = VMCS_GUEST_PDPTE1,
+	[REG_PDPTE2] = VMCS_GUEST_PDPTE2,
+	[REG_PDPTE3] = VMCS_GUEST_PDPTE3,
+	[REG_TSC_OFFSET] = VMCS_TSC_OFFSET,
+	[REG_INT_SHADOW] = VMCS_GUEST_INTERRUPTIBILITY,
+	[REG_EFER] = VMCS_GUEST_EFER, /* to read; writing it does more */
 };
 
 /* MSRs that are live in the hardware while the vCPU is loaded. */
@@ -109,18 +108,16 @@ static uint64_t get_shadowed(uint64_t real, uint64_t mask, uint64_t shadow)
 	return (real & ~mask) | (shadow & mask);
 }
 
-uint64_t vmx_get_reg(struct vcpu *v, enum vcpu_reg reg)
+static uint64_t get_live_msr(enum vcpu_reg reg)
 {
-	if (reg < 16 && reg != REG_RSP)
-		return v->gpr[reg];
-	for (size_t i = 0; i < array_count(vmcs_regs); i++)
-		if (vmcs_regs[i].reg == reg)
-			return vmcs_read_raw((enum vmcs_field)vmcs_regs[i].field);
 	for (size_t i = 0; i < array_count(live_msrs); i++)
 		if (live_msrs[i].reg == reg)
 			return vmx_msr_live(live_msrs[i].msr) ? rdmsr(live_msrs[i].msr) : 0;
-	if (reg >= REG_DR0 && reg <= REG_DR3)
-		return read_dr(reg - REG_DR0);
+	panic("vmx_get_reg: no register %u", reg);
+}
+
+static uint64_t get_unmapped(struct vcpu *v, enum vcpu_reg reg)
+{
 	switch (reg) {
 	case REG_CR0:
 		return get_shadowed(vmcs_read_GUEST_CR0(), vmcs_read_CR0_MASK(),
@@ -132,15 +129,27 @@ uint64_t vmx_get_reg(struct vcpu *v, enum vcpu_reg reg)
 		return read_cr2();
 	case REG_CR8:
 		return v->virt->cr8;
+	case REG_DR0:
+	case REG_DR1:
+	case REG_DR2:
+	case REG_DR3:
+		return read_dr(reg - REG_DR0);
 	case REG_DR6:
 		return read_dr(6);
-	case REG_EFER:
-		return vmcs_read_GUEST_EFER();
 	case REG_HALTED:
 		return v->virt->halted;
 	default:
-		panic("vmx_get_reg: no register %u", reg);
+		return get_live_msr(reg);
 	}
+}
+
+uint64_t vmx_get_reg(struct vcpu *v, enum vcpu_reg reg)
+{
+	if (reg < 16 && reg != REG_RSP)
+		return v->gpr[reg];
+	if (reg < REG_COUNT && vmcs_regs[reg])
+		return vmcs_read_raw((enum vmcs_field)vmcs_regs[reg]);
+	return get_unmapped(v, reg);
 }
 
 /* EFER.LMA and the entry control follow from EFER.LME and CR0.PG. */
@@ -168,11 +177,9 @@ static void set_cr4(uint64_t value)
 
 static bool set_mapped(enum vcpu_reg reg, uint64_t value)
 {
-	for (size_t i = 0; i < array_count(vmcs_regs); i++) {
-		if (vmcs_regs[i].reg == reg) {
-			vmcs_write_raw((enum vmcs_field)vmcs_regs[i].field, value);
-			return true;
-		}
+	if (reg < REG_COUNT && vmcs_regs[reg] && reg != REG_EFER) {
+		vmcs_write_raw((enum vmcs_field)vmcs_regs[reg], value);
+		return true;
 	}
 	for (size_t i = 0; i < array_count(live_msrs); i++) {
 		if (live_msrs[i].reg == reg) {

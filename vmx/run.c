@@ -4,7 +4,9 @@
  * VM-Exit Information", "Exit Qualification"; Vol. 3D, Appendix C, "VMX Basic Exit Reasons".
  */
 #include <crvm/cpu.h>
+#include <crvm/panic.h>
 
+#include "insn.h"
 #include "vmcs.h"
 #include "vmx.h"
 
@@ -178,10 +180,14 @@ static void decode_entry_failed(struct vcpu_exit *e, uint32_t instruction_error)
 }
 
 /* All but the plain instructions and port I/O. */
-static void decode_rest(struct vcpu_exit *e, uint32_t reason)
+static void decode_rest(struct virt_vcpu *vv, struct vcpu_exit *e, uint32_t reason)
 {
 	if (reason & REASON_ENTRY_FAILED) {
 		decode_entry_failed(e, 0);
+		/* If that was a VMLAUNCH, the VMCS is not launched: cleared, it can be in any case.
+		 */
+		check(vmx_vmclear(vv->vmcs) == VMX_SUCCEED && vmx_vmptrld(vv->vmcs) == VMX_SUCCEED);
+		vv->launched = 0;
 		return;
 	}
 	decode_interrupted(e);
@@ -224,20 +230,97 @@ static void decode_rest(struct vcpu_exit *e, uint32_t reason)
 	}
 }
 
+static enum quick_result quick_not(struct vcpu *v, uint32_t reason)
+{
+	(void)v;
+	(void)reason;
+	return QUICK_NOT;
+}
+
+static enum quick_result quick_port(struct vcpu *v, uint32_t reason)
+{
+	uint32_t q = (uint32_t)vmcs_read_EXIT_QUALIFICATION();
+
+	(void)reason;
+	if (unlikely(q & 1u << 4)) /* a string */
+		return QUICK_NOT;
+	if (q & 1u << 3)
+		return v->quick->port_in(v, q >> 16, (q & 7) + 1);
+	return v->quick->port_out(v, q >> 16, (q & 7) + 1);
+}
+
+/* What entry.S calls for an EPT violation once all registers are in struct vcpu. */
+enum quick_result vmx_quick_fault(struct vcpu *v, uint32_t reason)
+{
+	enum {
+		FETCH = 1u << 2,
+		LINEAR_VALID = 1u << 7,
+		NOT_WALK = 1u << 8,
+		LOOK_AT = FETCH | LINEAR_VALID | NOT_WALK | INFO_NMI_UNBLOCKED
+	};
+	struct vcpu_exit *e = &v->exit;
+	uint64_t q = vmcs_read_EXIT_QUALIFICATION();
+
+	if (unlikely((q & LOOK_AT) != (LINEAR_VALID | NOT_WALK) ||
+		     vmcs_read_IDT_VECTORING_INFO() & INFO_VALID))
+		return QUICK_NOT;
+	e->kind = EXIT_NESTED_FAULT;
+	e->fault.gpa = vmcs_read_GUEST_PHYSICAL_ADDRESS();
+	e->fault.linear = vmcs_read_GUEST_LINEAR_ADDRESS();
+	e->fault.linear_valid = true;
+	e->fault.page_walk = false;
+	e->fault.access = q & 7;
+	e->fault.allowed = q >> 3 & 7;
+	e->fault.misconfig = false;
+	return v->quick->handler[EXIT_NESTED_FAULT](v, reason);
+}
+
+static enum quick_result quick_hypercall(struct vcpu *v, uint32_t reason)
+{
+	if (unlikely(vmcs_read_GUEST_SS_AR() & 3u << 5)) /* SS.DPL is the CPL */
+		return QUICK_NOT;
+	return v->quick->handler[EXIT_HYPERCALL](v, reason);
+}
+
+void vmx_quick_init(struct vcpu *v)
+{
+	struct virt_vcpu *vv = v->virt;
+
+	for (unsigned i = 0; i < array_count(vv->quick); i++) {
+		unsigned kind = i < array_count(plain_insn) ? plain_insn[i] : EXIT_NONE;
+
+		vv->quick[i] = quick_not;
+		if (v->quick && v->quick->handler[kind])
+			vv->quick[i] = v->quick->handler[kind];
+	}
+	if (v->quick && v->quick->port_in && v->quick->port_out)
+		vv->quick[REASON_IO] = quick_port;
+	if (v->quick && v->quick->handler[EXIT_HYPERCALL])
+		vv->quick[REASON_VMCALL] = quick_hypercall;
+	if (v->quick && v->quick->handler[EXIT_NESTED_FAULT])
+		vv->quick[REASON_EPT_VIOLATION] = vmx_quick_all;
+}
+
 void vmx_run(struct vcpu *v)
 {
 	struct virt_vcpu *vv = v->virt;
 	struct vcpu_exit *e = &v->exit;
+	enum vmx_entered how;
 	uint32_t reason;
 
 	arm_preemption_timer(v);
 	e->interrupted = (struct event){0};
-	if (unlikely(vmx_enter(v, vv))) {
+	how = vmx_enter(v, vv);
+	if (unlikely(how == VMX_ENTRY_FAILED)) {
 		e->raw = 0xffff;
 		decode_entry_failed(e, vmcs_read_INSTRUCTION_ERROR());
 		return;
 	}
 	vv->launched = 1;
+	if (how == VMX_LEFT) {
+		e->kind = EXIT_NONE;
+		return;
+	}
 	reason = vmcs_read_EXIT_REASON();
 	e->raw = (uint16_t)reason;
 	if (reason < array_count(plain_insn) && plain_insn[reason]) {
@@ -246,7 +329,7 @@ void vmx_run(struct vcpu *v)
 	} else if (reason == REASON_IO) {
 		decode_port(e);
 	} else {
-		decode_rest(e, reason);
+		decode_rest(vv, e, reason);
 	}
 }
 

@@ -231,6 +231,7 @@ int vmx_vcpu_init(struct vcpu *v, struct virt_vm *vm, struct arena *arena)
 	vv->vm = vm;
 	vmx_tlb_reset(&vv->tlb, vmx_tlb_vpid(vm->use_vpid, vm->id, v->id));
 	v->virt = vv;
+	vmx_quick_init(v);
 	check(vmx_vmclear(vv->vmcs) == VMX_SUCCEED && vmx_vmptrld(vv->vmcs) == VMX_SUCCEED);
 	write_controls(vv);
 	write_host_state();

@@ -39,10 +39,15 @@ enum {
 	SWITCHED_COUNT
 };
 
+#define VMX_QUICK_REASONS 64u
+
 struct virt_vcpu {
-	uint64_t host_rsp;  /* as the VMCS has it; entry.S knows the offset of this and the next */
+	uint64_t host_rsp;  /* as the VMCS has it; entry.S knows offsets: see below */
 	uint32_t launched;  /* VMRESUME, not VMLAUNCH */
 	uint32_t loaded_on; /* physical CPU + 1; 0: not loaded */
+	/* By basic exit reason: those that struct vcpu's quick handlers may take, else
+	 * vmx_quick_not. */
+	enum quick_result (*quick[VMX_QUICK_REASONS])(struct vcpu *v, uint32_t reason);
 	struct virt_vm *vm;
 	hpa_t vmcs;
 	uint32_t proc_ctls; /* as the VMCS has it */
@@ -53,7 +58,11 @@ struct virt_vcpu {
 	bool halted;
 };
 _Static_assert(offsetof(struct virt_vcpu, host_rsp) == 0 &&
-		       offsetof(struct virt_vcpu, launched) == 8,
+		       offsetof(struct virt_vcpu, launched) == 8 &&
+		       offsetof(struct virt_vcpu, quick) == 16 && VMX_QUICK_REASONS == 64 &&
+		       offsetof(struct vcpu, exit.insn_len) == 129 &&
+		       offsetof(struct vcpu, virt) == 168 && QUICK_AGAIN == 0 && QUICK_NOT == 1 &&
+		       QUICK_STAY == 3,
 	       "vmx/entry.S");
 
 /* vm.c */
@@ -68,8 +77,13 @@ void vmx_nested_walk(const struct virt_vm *vm,
 void vmx_intercept_port(struct virt_vm *vm, uint16_t port, bool exits);
 void vmx_intercept_msr(struct virt_vm *vm, uint32_t msr, bool read_exits, bool write_exits);
 
-/* entry.S: 0 after an exit, 1 if VMLAUNCH or VMRESUME itself failed. */
-int vmx_enter(struct vcpu *v, struct virt_vcpu *vv);
+/* entry.S. Answers quick exits itself. */
+enum vmx_entered {
+	VMX_EXITED,	  /* for a reason that is to be decoded */
+	VMX_ENTRY_FAILED, /* VMLAUNCH or VMRESUME itself failed */
+	VMX_LEFT,	  /* behind a quick exit: nothing is left to be done */
+};
+enum vmx_entered vmx_enter(struct vcpu *v, struct virt_vcpu *vv);
 extern const uint8_t vmx_exit[]; /* HOST_RIP */
 
 /* setup.c */
@@ -97,6 +111,9 @@ bool vmx_msr_live(uint32_t msr);
 /* run.c */
 void vmx_run(struct vcpu *v);
 void vmx_skip_insn(struct vcpu *v);
+void vmx_quick_init(struct vcpu *v);
+enum quick_result vmx_quick_all(struct vcpu *v, uint32_t reason); /* entry.S */
+enum quick_result vmx_quick_fault(struct vcpu *v, uint32_t reason);
 
 /* events.c */
 bool vmx_can_take(struct vcpu *v, enum event_kind kind);
@@ -108,3 +125,5 @@ struct event vmx_event_decode(uint32_t info, uint32_t error, uint32_t insn_len);
 
 /* report.c */
 void vmx_dump(struct vcpu *v);
+unsigned vmx_selftest(struct vcpu *v, void (*line)(void *ctx, const char *text), void *ctx,
+		      unsigned *wrong);

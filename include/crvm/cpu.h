@@ -20,6 +20,15 @@ static inline struct cpuid_regs cpuid(uint32_t leaf, uint32_t subleaf)
 	return r;
 }
 
+/* The TSC modulo 2^32: shorter, for short spans. */
+static inline uint32_t rdtsc_low(void)
+{
+	uint32_t lo;
+
+	__asm__ volatile("rdtsc" : "=a"(lo) : : "rdx");
+	return lo;
+}
+
 static inline uint64_t rdtsc(void)
 {
 	uint32_t lo, hi;

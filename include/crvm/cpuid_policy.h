@@ -191,6 +191,13 @@ void cpuid_policy_build(struct cpuid_policy *p, const struct cpuid_config *c,
 void cpuid_policy_get(const struct cpuid_policy *p, uint32_t leaf, uint32_t subleaf, uint64_t cr4,
 		      uint64_t xcr0, struct cpuid_regs *out);
 
+/* The answer for a basic leaf that depends on nothing but its number; NULL for all others. */
+static inline const struct cpuid_regs *cpuid_policy_plain(const struct cpuid_policy *p,
+							  uint32_t leaf)
+{
+	return likely(leaf <= p->max_basic && !(p->varies >> leaf & 1)) ? &p->basic[leaf] : NULL;
+}
+
 /* Whether the guest sees the feature. OSXSAVE: never. */
 bool cpuid_policy_has(const struct cpuid_policy *p, enum cpuid_feature f);
 

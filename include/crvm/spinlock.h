@@ -24,12 +24,13 @@ enum lock_rank { /* order of acquisition */
 struct spinlock {
 	_Atomic uint16_t next, serving;
 	uint8_t rank;
+	uint16_t rank_bit; /* 1 << rank */
 	const char *name;
 };
 
-#define SPINLOCK_INIT(rank_, name_)              \
-	{                                        \
-		.rank = (rank_), .name = (name_) \
+#define SPINLOCK_INIT(rank_, name_)                                          \
+	{                                                                    \
+		.rank = (rank_), .rank_bit = 1u << (rank_), .name = (name_), \
 	}
 
 /*

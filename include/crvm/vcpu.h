@@ -174,6 +174,27 @@ enum vcpu_request {
 struct virt_vcpu; /* the backend's part */
 struct virt_vm;
 struct vm;
+struct vcpu;
+
+/*
+ * Exits that core answers within run(), so that the way there and back is short: by exit kind, NULL
+ * for those that always return. `raw` is what exit.raw would be; exit.insn_len is set, of the rest
+ * of v->exit only exit.fault for NESTED_FAULT, which comes only with a linear address, not from a
+ * page walk, not for an instruction fetch, and with nothing interrupted. HYPERCALL comes from CPL 0
+ * only; ports come without strings. Handlers find RAX, RCX, RDX, RBX, RSI, RDI and R8 to R11 of the
+ * guest in v->gpr; that of NESTED_FAULT finds all. A backend need not call them.
+ */
+enum quick_result {
+	QUICK_AGAIN, /* done: past the instruction and on */
+	QUICK_NOT,   /* nothing was done: run() returns with this exit */
+	QUICK_LEAVE, /* done: past the instruction; run() returns EXIT_NONE */
+	QUICK_STAY,  /* done, but RIP stays; run() returns EXIT_NONE */
+};
+struct vcpu_quick {
+	enum quick_result (*handler[EXIT_KIND_COUNT])(struct vcpu *v, uint32_t raw);
+	enum quick_result (*port_in)(struct vcpu *v, uint32_t port, uint32_t size);
+	enum quick_result (*port_out)(struct vcpu *v, uint32_t port, uint32_t size);
+};
 
 struct vcpu {
 	uint64_t gpr[16]; /* valid outside the guest; gpr[REG_RSP] is not used: get_reg(REG_RSP) */
@@ -183,4 +204,5 @@ struct vcpu {
 	_Atomic uint32_t requests;
 	uint32_t id; /* within the VM, from 0 */
 	struct vm *vm;
+	const struct vcpu_quick *quick; /* before vcpu_init; NULL: none */
 };

@@ -104,6 +104,14 @@ struct virt_backend {
 
 	/* Everything known of it, to the log; after ENTRY_FAILED also the rule that was broken. */
 	void (*dump)(struct vcpu *v);
+
+	/*
+	 * Enters a loaded vCPU (which is of no use afterwards) with many deliberate mistakes, one
+	 * after the other, and compares what the dump would name with what is wrong; a line for
+	 * each. Returns how many were tried. May be NULL.
+	 */
+	unsigned (*selftest)(struct vcpu *v, void (*line)(void *ctx, const char *text), void *ctx,
+			     unsigned *wrong);
 };
 
 extern const struct virt_backend vmx_backend;

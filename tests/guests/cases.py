@@ -62,6 +62,7 @@ PROT = cases(
 
 STOPS = [
     stops("stop-task", r"hardware task switch .*"),
+    stops("stop-hlt", r"HLT with interrupts off"),
     stops("stop-triple", r"triple fault"),
     stops("stop-tables", r"page table at guest-physical 40000000, where there is no memory .*"),
     stops("stop-code", r"code at guest-physical 400000, where there is no memory .*"),
@@ -69,8 +70,34 @@ STOPS = [
     stops("stop-idt", r".*fed107f.*"),
 ]
 
-LONG = cases("cpuid")
+LONG = cases(
+    "cpuid",
+    "msr",
+    "efer",
+    "port-io",
+    "strings",
+    "string-fault",
+    "mmio-mov",
+    "mmio-alu",
+    "mmio-strings",
+    "cr0",
+    "cr4",
+    "smap",
+    "xsetbv",
+    "debug-regs",
+    "single-step",
+    "shadow",
+    "flags",
+    "vmcall",
+    "vmx",
+    "forbidden",
+    "syscall",
+    "paging",
+    "double-fault",
+)
+LONG.append(Case("tsc", limits={"all": 100}))
 
 BATCHES = [
-    Batch("modes", REAL + PROT + STOPS + LONG),
+    Batch("modes", REAL + PROT + STOPS),
+    Batch("cpu", LONG),
 ]

@@ -32,30 +32,94 @@ static void secondary_controls_count_only_if_activated(void **state)
 	BREAKS("CR0", "guest-cr0", GUEST_CR0);
 }
 
+/* Rubbish of several kinds: unaligned and beyond any width; not canonical; LME without LMA. */
 static void switched_off_controls_hide_their_fields(void **state)
 {
-	struct vmcs_snapshot s = sample_restricted();
+	static const enum vmcs_index hidden[] = {
+		SNAP_IO_BITMAP_A,    SNAP_IO_BITMAP_B,	       SNAP_MSR_BITMAP,
+		SNAP_PML_ADDR,	     SNAP_VIRTUAL_APIC_ADDR,   SNAP_APIC_ACCESS_ADDR,
+		SNAP_EPTP,	     SNAP_EPTP_LIST_ADDR,      SNAP_VE_INFO_ADDR,
+		SNAP_VMREAD_BITMAP,  SNAP_VMWRITE_BITMAP,      SNAP_SPP_TABLE,
+		SNAP_VMFUNC_CTLS,    SNAP_POSTED_DESC_ADDR,    SNAP_GUEST_DEBUGCTL,
+		SNAP_GUEST_PAT,	     SNAP_GUEST_EFER,	       SNAP_GUEST_PERF_GLOBAL_CTRL,
+		SNAP_HOST_PAT,	     SNAP_HOST_EFER,	       SNAP_HOST_PERF_GLOBAL_CTRL,
+		SNAP_GUEST_DR7,	     SNAP_GUEST_BNDCFGS,       SNAP_EXIT_MSR_LOAD_ADDR,
+		SNAP_GUEST_PDPTE0,   SNAP_GUEST_PDPTE1,	       SNAP_GUEST_PDPTE2,
+		SNAP_GUEST_PDPTE3,   SNAP_EXIT_MSR_STORE_ADDR, SNAP_ENTRY_MSR_LOAD_ADDR,
+		SNAP_TPR_THRESHOLD,  SNAP_POSTED_VECTOR,       SNAP_ENTRY_EXCEPTION_ERROR,
+		SNAP_ENTRY_INSN_LEN,
+	};
+	static const uint64_t rubbish[] = {~0ull, 0x8000000000000000, 0x0123456789abcdef, 0x100,
+					   0x40};
 
 	(void)state;
-	V(PROC_CTLS) &= ~(uint64_t)(CTLBIT_PROC_IO_BITMAPS | CTLBIT_PROC_MSR_BITMAPS);
-	V(PROC2_CTLS) = 0;
-	V(ENTRY_CTLS) &= ~(uint64_t)(CTLBIT_ENTRY_LOAD_DEBUG | 3u << 14);
-	V(EXIT_CTLS) &= ~(uint64_t)(CTLBIT_EXIT_LOAD_PAT | CTLBIT_EXIT_LOAD_EFER);
-	static const enum vmcs_index hidden[] = {
-		SNAP_IO_BITMAP_A,  SNAP_IO_BITMAP_B,	    SNAP_MSR_BITMAP,
-		SNAP_PML_ADDR,	   SNAP_VIRTUAL_APIC_ADDR,  SNAP_APIC_ACCESS_ADDR,
-		SNAP_EPTP,	   SNAP_VMREAD_BITMAP,	    SNAP_VE_INFO_ADDR,
-		SNAP_SPP_TABLE,	   SNAP_VMFUNC_CTLS,	    SNAP_GUEST_DEBUGCTL,
-		SNAP_GUEST_PAT,	   SNAP_GUEST_EFER,	    SNAP_HOST_PAT,
-		SNAP_HOST_EFER,	   SNAP_TPR_THRESHOLD,	    SNAP_POSTED_VECTOR,
-		SNAP_GUEST_DR7,	   SNAP_GUEST_BNDCFGS,	    SNAP_HOST_PERF_GLOBAL_CTRL,
-		SNAP_GUEST_PDPTE0, SNAP_EXIT_MSR_LOAD_ADDR, SNAP_ENTRY_EXCEPTION_ERROR,
-	};
-	for (size_t i = 0; i < array_count(hidden); i++)
-		s.value[hidden[i]] = ~0ull;
-	V(VPID) = 0;
-	V(TSC_MULTIPLIER) = 0;
-	GOOD("all hidden");
+	caps.msr[CAP_VMX_EPT_VPID_CAP] &= ~(1ull << 21);
+	for (size_t n = 0; n < array_count(rubbish); n++) {
+		struct vmcs_snapshot s = sample_restricted();
+
+		V(PROC_CTLS) &= ~(uint64_t)(CTLBIT_PROC_IO_BITMAPS | CTLBIT_PROC_MSR_BITMAPS);
+		V(PROC2_CTLS) = 0;
+		V(ENTRY_CTLS) &= ~(uint64_t)(CTLBIT_ENTRY_LOAD_DEBUG | 3u << 14);
+		V(EXIT_CTLS) &= ~(uint64_t)(CTLBIT_EXIT_LOAD_PAT | CTLBIT_EXIT_LOAD_EFER);
+		for (size_t i = 0; i < array_count(hidden); i++)
+			s.value[hidden[i]] = rubbish[n];
+		V(VPID) = 0;
+		V(TSC_MULTIPLIER) = 0;
+		V(ENTRY_INTR_INFO) = rubbish[n] & 0x7fffffff;
+		GOOD("all hidden");
+		/* PDPTEs count in memory, not here. */
+		V(GUEST_CR3) = SAMPLE_PDPTES;
+		V(GUEST_CR4) |= 1u << 5;
+		GOOD("PAE without EPT");
+	}
+}
+
+/* What one control needs, nobody else does. */
+static void needs_are_only_of_those_who_need(void **state)
+{
+	struct vmcs_snapshot s = sample_prot();
+
+	(void)state;
+	V(PIN_CTLS) = 0x16;
+	V(EXIT_CTLS) &= ~(uint64_t)CTLBIT_EXIT_SAVE_TIMER;
+	V(PROC_CTLS) &= ~(uint64_t)CTLBIT_PROC_NMI_WINDOW;
+	V(CR3_TARGET_COUNT) = 4;
+	GOOD("no pin controls");
+	V(PROC2_CTLS) |= CTLBIT_PROC2_VMFUNC | CTLBIT_PROC2_PML | CTLBIT_PROC2_MODE_EXECUTE |
+			 CTLBIT_PROC2_SUBPAGE | CTLBIT_PROC2_SHADOWING | CTLBIT_PROC2_VE |
+			 CTLBIT_PROC2_TSC_SCALING | CTLBIT_PROC2_APIC_ACCESSES;
+	V(EPTP_LIST_ADDR) = 1; /* no EPTP switching */
+	GOOD("many secondary controls");
+	V(VMFUNC_CTLS) = 1;
+	V(EPTP_LIST_ADDR) = 0x1000;
+	GOOD("EPTP switching");
+	V(PROC2_CTLS) |= CTLBIT_PROC2_PT_GUEST_PHYSICAL;
+	V(ENTRY_CTLS) |= CTLBIT_ENTRY_LOAD_RTIT;
+	V(EXIT_CTLS) |= CTLBIT_EXIT_CLEAR_RTIT;
+	GOOD("PT");
+}
+
+static void hosts_that_are_good(void **state)
+{
+	struct vmcs_snapshot s = sample_prot();
+
+	(void)state;
+	V(HOST_SS_SELECTOR) = 0;
+	V(HOST_CR4) |= 1u << 17 | 1u << 23;
+	GOOD("64-bit host with null SS, PCIDs, CET");
+	V(HOST_CR4) &= ~(1ull << 23);
+	V(HOST_CR0) &= ~(1ull << 16);
+	GOOD("no CET, no WP");
+	V(EXIT_CTLS) |= CTLBIT_EXIT_LOAD_PERF_GLOBAL;
+	V(HOST_PERF_GLOBAL_CTRL) = 0x70000000f;
+	GOOD("counters");
+	s = sample_prot();
+	env.ia32e = false;
+	V(EXIT_CTLS) &= ~(uint64_t)CTLBIT_EXIT_HOST_64;
+	V(HOST_EFER) = 0x801;
+	V(HOST_CR4) &= ~(1ull << 5);
+	V(HOST_RIP) = 0xffffffff;
+	GOOD("32-bit host without PAE");
 }
 
 static void addresses_end_at_the_width(void **state)
@@ -375,6 +439,8 @@ int main(void)
 		TEST(samples_are_good),
 		TEST(secondary_controls_count_only_if_activated),
 		TEST(switched_off_controls_hide_their_fields),
+		TEST(needs_are_only_of_those_who_need),
+		TEST(hosts_that_are_good),
 		TEST(addresses_end_at_the_width),
 		TEST(areas_do_not_wrap),
 		TEST(old_cpus_have_32_bit_addresses),

@@ -22,6 +22,82 @@ static void ring_3_is_good(void **state)
 	GOOD("expand-down stack");
 }
 
+/* Rules for restricted guests that others need not keep. */
+static void unrestricted_guest_may_have_any_rpl(void **state)
+{
+	struct vmcs_snapshot s = sample_prot();
+
+	(void)state;
+	V(GUEST_SS_SELECTOR) = 0x13;
+	V(GUEST_DS_SELECTOR) = 0x12;
+	GOOD("unrestricted");
+	V(PROC2_CTLS) &= ~(uint64_t)CTLBIT_PROC2_UNRESTRICTED;
+	BREAKS("restricted", "ss-cs-rpl", GUEST_SS_SELECTOR);
+	V(GUEST_SS_SELECTOR) = 0x10;
+	BREAKS("restricted data", "data-dpl-rpl", GUEST_DS_AR);
+	V(GUEST_DS_AR) |= 0x10000;
+	GOOD("restricted, but DS unusable");
+}
+
+/* Selectors are numbers there, and access rights always F3h. */
+static void virtual_8086_mode_has_no_privileges(void **state)
+{
+	struct vmcs_snapshot s = sample_v86();
+
+	(void)state;
+	V(PROC2_CTLS) &= ~(uint64_t)CTLBIT_PROC2_UNRESTRICTED;
+	sample_segment(&s, SEG_CS, 0x1235, 0x12350, 0xffff, 0xf3);
+	sample_segment(&s, SEG_SS, 0x1230, 0x12300, 0xffff, 0xf3);
+	sample_segment(&s, SEG_DS, 0xffff, 0xffff0, 0xffff, 0xf3);
+	GOOD("restricted");
+}
+
+static void code_segments_by_type_and_dpl(void **state)
+{
+	static const struct {
+		unsigned type, dpl, ss_dpl;
+		bool good;
+	} rows[] = {
+		{9, 0, 0, true},  {9, 3, 3, true},   {9, 0, 3, false}, {9, 3, 2, false},
+		{11, 1, 1, true}, {11, 0, 1, false}, {13, 0, 0, true}, {13, 0, 3, true},
+		{13, 3, 3, true}, {13, 3, 2, false}, {15, 1, 3, true}, {15, 2, 1, false},
+		{3, 0, 0, true},  {3, 3, 3, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < array_count(rows); i++) {
+		struct vmcs_snapshot s = sample_prot();
+
+		V(GUEST_CS_AR) = 0xc090 | rows[i].dpl << 5 | rows[i].type;
+		V(GUEST_SS_AR) = 0xc093 | rows[i].ss_dpl << 5;
+		if (rows[i].good)
+			GOOD("CS");
+		else
+			BREAKS("CS", "cs-dpl", GUEST_CS_AR);
+	}
+	for (unsigned type = 0; type < 16; type++) {
+		struct vmcs_snapshot s = sample_prot();
+
+		V(GUEST_CS_AR) = 0xc090 | type;
+		if (type == 3 || (type >= 9 && type % 2))
+			GOOD("CS type");
+		else
+			BREAKS("CS type", "cs-type", GUEST_CS_AR);
+	}
+}
+
+static void process_contexts_are_for_long_mode(void **state)
+{
+	struct vmcs_snapshot s = sample_long();
+
+	(void)state;
+	V(GUEST_CR4) |= 1u << 17 | 1u << 23;
+	GOOD("PCIDs and CET in long mode");
+	s = sample_prot();
+	V(GUEST_CR4) |= 1u << 17;
+	BREAKS("PCIDs in protected mode", "guest-pcide", GUEST_CR4);
+}
+
 static void unusable_segments_are_not_looked_at(void **state)
 {
 	struct vmcs_snapshot s = sample_long();
@@ -316,6 +392,8 @@ static void pdptes(void **state)
 	V(GUEST_PDPTE0) = (TOP - 0x1000) | 0xe19; /* PWT, PCD, ignored bits */
 	V(GUEST_PDPTE1) = ~1ull;		  /* not present: anything */
 	GOOD("fields");
+	V(GUEST_CR3) = SAMPLE_RAM; /* EPT: memory is not looked at */
+	GOOD("fields, not memory");
 	V(GUEST_PDPTE1) = ~0ull;
 	BREAKS("present", "pdpte-field", GUEST_PDPTE1);
 	V(GUEST_CR0) &= ~(1ull << 31);
@@ -347,6 +425,12 @@ static void pdptes_in_memory(void **state)
 		BREAKS("bit 63", "pdpte-memory", GUEST_CR3);
 	}
 	memset(sample_ram + SAMPLE_PDPTES, 0, 32);
+	V(GUEST_CR3) = SAMPLE_RAM;
+	BREAKS("no such memory", "pdpte-memory", GUEST_CR3);
+	env.read = NULL;
+	GOOD("nobody can read");
+	env.read = sample_read;
+	V(GUEST_CR3) = SAMPLE_PDPTES;
 	sample_ram[SAMPLE_PDPTES + 32] = 0x03;
 	sample_ram[SAMPLE_PDPTES - 8] = 0x03;
 	GOOD("neighbours");
@@ -356,6 +440,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(ring_3_is_good),
+		TEST(unrestricted_guest_may_have_any_rpl),
+		TEST(virtual_8086_mode_has_no_privileges),
+		TEST(code_segments_by_type_and_dpl),
+		TEST(process_contexts_are_for_long_mode),
 		TEST(unusable_segments_are_not_looked_at),
 		TEST(rip_may_lie_just_beyond),
 		TEST(events_that_can_be_delivered),

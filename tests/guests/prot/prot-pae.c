@@ -25,7 +25,10 @@ static void pages(void)
 	CHECK_EQ(MEM32(0x100000), 0x90c3);
 	MEM32(HIGH + 0x1000) = 0xc3; /* RET */
 	trap.vector = NO_TRAP;
-	__asm__ volatile("movl $1f, trap_resume\n\tcall *%0\n1:" : : "r"(HIGH + 0x1000) : "memory");
+	__asm__ volatile("movl $1f, trap_resume\n\tmov %%esp, %%ebx\n\tcall *%0\n1:\tmov %%ebx, %%esp"
+			 :
+			 : "r"(HIGH + 0x1000)
+			 : "memory", "ebx");
 	CHECK_EQ(trap.vector, PF);
 	CHECK_EQ(trap.error, 0x11);
 	CHECK_EQ(trap.rip, HIGH + 0x1000);
@@ -75,6 +78,7 @@ void guest_main(void)
 			directory[i][j] = (uint64_t)i << 30 | j << 21 | 0x87;
 	}
 	wrmsr(MSR_EFER, 1u << 11); /* NXE */
+	write_cr0(read_cr0() & ~(CR0_CD | CR0_NW));
 	write_cr4(read_cr4() | CR4_PAE);
 	write_cr3((uint32_t)top);
 	write_cr0(read_cr0() | CR0_PG);
