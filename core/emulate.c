@@ -277,6 +277,20 @@ static enum emu_kind execute(struct emu *e, const struct insn *i)
 	}
 }
 
+/* What the short way asks first, where the backend has not said it with the exit. */
+static __attribute__((noinline)) void fault_regs_load(const struct emu_env *env)
+{
+	const struct virt_backend *b = env->backend;
+	struct vcpu *v = env->v;
+	struct vcpu_segment cs;
+
+	b->get_segment(v, SEG_CS, &cs);
+	v->exit.fault.rip = b->get_reg(v, REG_RIP);
+	v->exit.fault.cr3 = b->get_reg(v, REG_CR3);
+	v->exit.fault.mode_64 = cs.attr & ATTR_L && b->get_reg(v, REG_EFER) & EFER_LMA;
+	v->exit.fault.has_regs = true;
+}
+
 /*
  * The short way for what is most frequent: a plain MOV seen before, in 64-bit mode, for the very
  * access that left the guest, to where the guest has no memory. Most segments mean nothing then.
@@ -289,18 +303,17 @@ static inline bool mov_quickly(const struct emu_env *env)
 	const struct virt_backend *b = env->backend;
 	const struct emu_cached *c;
 	const struct insn *i;
-	struct vcpu_segment cs;
 	uint64_t rip, at, value;
 
 	if (unlikely(v->exit.fault.allowed || !env->cache))
 		return false;
-	rip = b->get_reg(v, REG_RIP);
+	if (unlikely(!v->exit.fault.has_regs))
+		fault_regs_load(env);
+	rip = v->exit.fault.rip;
 	c = emu_cached(env, rip);
 	i = &c->insn;
-	if (!c->plain || !emu_cache_holds(c, rip, b->get_reg(v, REG_CR3), mode))
-		return false;
-	b->get_segment(v, SEG_CS, &cs);
-	if (unlikely(!(cs.attr & ATTR_L && b->get_reg(v, REG_EFER) & EFER_LMA)))
+	if (!c->plain || !v->exit.fault.mode_64 ||
+	    !emu_cache_holds(c, rip, v->exit.fault.cr3, mode))
 		return false;
 	if (unlikely(!emu_is_walked(&v->exit, i->form != INSN_REG_RM)))
 		return false;
@@ -323,7 +336,7 @@ static inline bool mov_quickly(const struct emu_env *env)
 		v->gpr[i->reg & 15] = io_bus_read(env->mmio, at, i->size);
 	} else {
 		value = i->form == INSN_RM_IMM ? i->imm : v->gpr[i->reg & 15];
-		io_bus_write(env->mmio, at, i->size, i->size == 4 ? value & 0xffffffff : value);
+		io_bus_write(env->mmio, at, i->size, value);
 	}
 	v->exit.insn_len = i->len;
 	return true;

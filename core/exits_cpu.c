@@ -43,13 +43,22 @@ enum exit_action exit_wrmsr(struct vm_vcpu *vv)
 	return ACT_NEXT;
 }
 
-/* The CPU has checked CPL and CR4.OSXSAVE already. */
+/* SS.DPL is the CPL. */
+static bool in_ring_0(struct vm_vcpu *vv)
+{
+	struct vcpu_segment ss;
+
+	machine.backend->get_segment(&vv->v, SEG_SS, &ss);
+	return !(ss.attr >> 5 & 3);
+}
+
+/* The CPU has checked CR4.OSXSAVE already, and the CPL too; Bochs 2.7 exits before the latter. */
 enum exit_action exit_xsetbv(struct vm_vcpu *vv)
 {
 	const struct vcpu *v = &vv->v;
 	uint64_t xcr0 = edx_eax(v);
 
-	if ((uint32_t)v->gpr[REG_RCX] != 0 || !fpu_xcr0_valid(xcr0))
+	if ((uint32_t)v->gpr[REG_RCX] != 0 || !fpu_xcr0_valid(xcr0) || !in_ring_0(vv))
 		return fault(vv);
 	vv->xcr0 = xcr0;
 	fpu_set_xcr0(xcr0);
@@ -58,11 +67,7 @@ enum exit_action exit_xsetbv(struct vm_vcpu *vv)
 
 static int64_t hypercall(struct vm_vcpu *vv)
 {
-	struct vcpu_segment ss;
-
-	/* SS.DPL is the CPL. */
-	machine.backend->get_segment(&vv->v, SEG_SS, &ss);
-	if (ss.attr >> 5 & 3)
+	if (!in_ring_0(vv))
 		return E_PERM;
 	switch (vv->v.gpr[REG_RAX]) {
 	case HYPERCALL_IDENTIFY:

@@ -289,6 +289,21 @@ static const uint8_t high_row[HIGH_COUNT] = {
 #undef X
 };
 
+#define WORD(field) (offsetof(struct msr_ctx, field) / 8)
+
+/* Only rows that need no feature, or else a guest without it would have them too. */
+const struct msr_stored msr_policy_stored_at[MSR_STORED_COUNT] = {
+	[0x017] = {WORD(zero), 0},
+	[0x01b] = {WORD(apic_base), WORD(apic_base)},
+	[0x08b] = {WORD(zero), WORD(zero)},
+	[0x0fe] = {WORD(zero), 0},
+	[0x1a0] = {WORD(misc_enable), WORD(misc_enable)},
+	[0x1d9] = {WORD(zero), WORD(zero)},
+};
+const uint64_t msr_policy_free_bits[sizeof(struct msr_ctx) / 8] = {
+	[WORD(misc_enable)] = MISC_FAST_STRINGS,
+};
+
 static inline const struct row *row_of(const struct msr_ctx *c, uint32_t msr)
 {
 	unsigned i = ROW_NONE;

@@ -13,114 +13,148 @@
 #include "machine.h"
 #include "vm.h"
 
-/*
- * Bounded, so that the VMX-preemption timer, which is armed when run() begins and starts again at
- * each entry, is never later than that, and so that this CPU's work does not wait.
- */
-static inline enum quick_result quick_end(struct vm_vcpu *vv, enum exit_kind kind, uint32_t start)
+static inline void quick_begin(struct vcpu *v)
 {
-	uint32_t now = rdtsc_low();
-
-	exit_stats_add(&vv->stats, kind, now - start);
-	if (unlikely((atomic_load_explicit(&vv->v.requests, memory_order_relaxed) |
-		      event_queue_busy(&vv->events)) ||
-		     (int32_t)(now - vv->quick_until) >= 0))
-		return QUICK_LEAVE;
-	return QUICK_AGAIN;
+	vm_vcpu_of(v)->quick_start = rdtsc_low();
 }
 
-static enum quick_result quick_cpuid(struct vcpu *v, uint32_t raw)
+/*
+ * Bounded in time, so that the VMX-preemption timer, which is armed when run() begins and starts
+ * again at each entry, is never later than that, and so that this CPU's work does not wait. What
+ * the handler has caused (an interrupt for this vCPU, its VM's end) is for the run loop: the bits
+ * themselves are a QUICK_LEAVE.
+ */
+static inline int quick_end(struct vcpu *v, enum exit_kind kind)
 {
-	uint32_t start = rdtsc_low();
-	const struct cpuid_regs *r = cpuid_policy_plain(&v->vm->cpuid, (uint32_t)v->gpr[REG_RAX]);
+	struct vm_vcpu *vv = vm_vcpu_of(v);
+	uint32_t now = rdtsc_low();
+
+	exit_stats_add(&vv->stats, kind, now - vv->quick_start);
+	if (unlikely((int32_t)(vv->quick_until - now) < 0))
+		return QUICK_LEAVE;
+	return (int)(atomic_load_explicit(&v->requests, memory_order_relaxed) |
+		     event_queue_busy(&vv->events));
+}
+_Static_assert(REQ_FLUSH << 1 > 0 && (int)0x01010101 > 0, "never taken for QUICK_NOT");
+
+static int quick_cpuid(struct vcpu *v, uint32_t raw)
+{
+	const struct cpuid_regs *r;
 
 	(void)raw;
+	quick_begin(v);
+	r = cpuid_policy_plain(&v->vm->cpuid, (uint32_t)v->gpr[REG_RAX]);
 	if (unlikely(!r))
 		return QUICK_NOT;
 	v->gpr[REG_RAX] = r->eax;
 	v->gpr[REG_RBX] = r->ebx;
 	v->gpr[REG_RCX] = r->ecx;
 	v->gpr[REG_RDX] = r->edx;
-	return quick_end(vm_vcpu_of(v), EXIT_CPUID, start);
+	return quick_end(v, EXIT_CPUID);
 }
 
-static enum quick_result quick_rdmsr(struct vcpu *v, uint32_t raw)
+static int quick_rdmsr(struct vcpu *v, uint32_t raw)
 {
-	uint32_t start = rdtsc_low();
-	struct vm_vcpu *vv = vm_vcpu_of(v);
-	uint64_t value;
+	const uint64_t *value;
 
 	(void)raw;
-	if (unlikely(msr_policy_read(&vv->msr, (uint32_t)v->gpr[REG_RCX], &value)))
-		return QUICK_NOT; /* reading it again does no harm */
-	v->gpr[REG_RAX] = (uint32_t)value;
-	v->gpr[REG_RDX] = value >> 32;
-	return quick_end(vv, EXIT_RDMSR, start);
+	quick_begin(v);
+	value = msr_policy_stored(&vm_vcpu_of(v)->msr, (uint32_t)v->gpr[REG_RCX]);
+	if (unlikely(!value))
+		return QUICK_NOT;
+	v->gpr[REG_RAX] = (uint32_t)*value;
+	v->gpr[REG_RDX] = *value >> 32;
+	return quick_end(v, EXIT_RDMSR);
 }
 
-static enum quick_result quick_wrmsr(struct vcpu *v, uint32_t raw)
+static int quick_wrmsr(struct vcpu *v, uint32_t raw)
 {
-	uint32_t start = rdtsc_low();
-	struct vm_vcpu *vv = vm_vcpu_of(v);
+	uint64_t value = v->gpr[REG_RDX] << 32 | (uint32_t)v->gpr[REG_RAX];
 
 	(void)raw;
-	if (unlikely(msr_policy_write(&vv->msr, (uint32_t)v->gpr[REG_RCX],
-				      v->gpr[REG_RDX] << 32 | (uint32_t)v->gpr[REG_RAX])))
-		return QUICK_NOT; /* a refused write has changed nothing */
-	return quick_end(vv, EXIT_WRMSR, start);
+	quick_begin(v);
+	if (unlikely(!msr_policy_store(&vm_vcpu_of(v)->msr, (uint32_t)v->gpr[REG_RCX], value)))
+		return QUICK_NOT;
+	return quick_end(v, EXIT_WRMSR);
 }
 
-static enum quick_result quick_hypercall(struct vcpu *v, uint32_t raw)
+static int quick_hypercall(struct vcpu *v, uint32_t raw)
 {
-	uint32_t start = rdtsc_low();
-
 	(void)raw;
+	quick_begin(v);
 	if (unlikely(v->gpr[REG_RAX] != HYPERCALL_NOP))
 		return QUICK_NOT;
 	v->gpr[REG_RAX] = OK;
-	return quick_end(vm_vcpu_of(v), EXIT_HYPERCALL, start);
+	return quick_end(v, EXIT_HYPERCALL);
 }
 
-static enum quick_result quick_in(struct vcpu *v, uint32_t port, uint32_t size)
+/*
+ * The region for a port access that its device takes whole, and where in it; NULL for all others.
+ */
+static inline const struct io_region *port_region(struct vcpu *v, uint64_t *port, uint64_t size)
 {
-	uint32_t start = rdtsc_low();
-	uint64_t *rax = &v->gpr[REG_RAX];
+	const struct io_region *r = io_bus_port_find(&v->vm->ports, port, size);
 
-	*rax = port_in_merge(*rax, size, io_bus_read(&v->vm->ports, port, size));
-	return quick_end(vm_vcpu_of(v), EXIT_PORT, start);
+	return likely(r && r->ops->sizes & (uint8_t)size) ? r : NULL;
 }
 
-static enum quick_result quick_out(struct vcpu *v, uint32_t port, uint32_t size)
+static int quick_in(struct vcpu *v, uint64_t port, uint64_t size)
 {
-	uint32_t start = rdtsc_low();
+	const struct io_region *r;
+	uint64_t value;
 
-	io_bus_write(&v->vm->ports, port, size, v->gpr[REG_RAX]);
-	return quick_end(vm_vcpu_of(v), EXIT_PORT, start);
+	quick_begin(v);
+	r = port_region(v, &port, size);
+	if (unlikely(!r))
+		return QUICK_NOT;
+	spin_lock(&r->dev->lock);
+	value = r->ops->read(r->dev, port, (unsigned)size);
+	v->gpr[REG_RAX] = port_in_merge(v->gpr[REG_RAX], (unsigned)size, value);
+	spin_unlock(&r->dev->lock);
+	return quick_end(v, EXIT_PORT);
 }
 
-static __attribute__((noinline)) enum quick_result fault_end(struct vm_vcpu *vv, enum emu_kind kind,
-							     const struct emu_result *r)
+static int quick_out(struct vcpu *v, uint64_t port, uint64_t size)
 {
-	/* Both are found again by who does it in full: nothing has changed so far. */
+	static const uint64_t mask[5] = {[1] = 0xff, [2] = 0xffff, [4] = 0xffffffff};
+	const struct io_region *r;
+
+	quick_begin(v);
+	r = port_region(v, &port, size);
+	if (unlikely(!r))
+		return QUICK_NOT;
+	spin_lock(&r->dev->lock);
+	r->ops->write(r->dev, port, (unsigned)size, v->gpr[REG_RAX] & mask[size]);
+	spin_unlock(&r->dev->lock);
+	return quick_end(v, EXIT_PORT);
+}
+
+static __attribute__((noinline)) int fault_end(struct vm_vcpu *vv, enum emu_kind kind,
+					       const struct emu_result *r)
+{
+	/* Nothing has changed: who does it in full finds the same, and says so. */
 	if (kind == EMU_UNKNOWN)
 		return QUICK_NOT;
 	if (kind == EMU_EXCEPTION && !inject_exception(&vv->v, &vv->events, machine.backend,
 						       r->vector, r->has_error, r->error, r->cr2))
 		vm_stop(vv, true, "triple fault");
+	(void)quick_end(&vv->v, EXIT_NESTED_FAULT);
 	return QUICK_STAY;
 }
 
-static enum quick_result quick_fault(struct vcpu *v, uint32_t raw)
+static int quick_fault(struct vcpu *v, uint32_t raw)
 {
-	uint32_t start = rdtsc_low();
 	struct vm_vcpu *vv = vm_vcpu_of(v);
 	struct emu_result r;
-	enum emu_kind kind = emulate_insn(&vv->emu_env, &r);
+	enum emu_kind kind;
 
 	(void)raw;
+	quick_begin(v);
+	kind = emulate_insn(&vv->emu_env, &r);
 	if (unlikely(kind != EMU_DONE))
 		return fault_end(vv, kind, &r);
-	return quick_end(vv, EXIT_NESTED_FAULT, start);
+	v->quick_len = v->exit.insn_len;
+	return quick_end(v, EXIT_NESTED_FAULT);
 }
 
 const struct vcpu_quick vcpu_quick = {

@@ -43,6 +43,7 @@ struct vm_vcpu {
 	uint8_t *fpu;
 	uint64_t first_tsc;   /* of the first entry; 0: none yet */
 	uint32_t quick_ticks; /* quick exits leave run() after so many TSC ticks, */
+	uint32_t quick_start; /* the TSC's low half when the present one began */
 	uint32_t quick_until; /* when the TSC's low half reaches this */
 	struct exit_stats stats;
 	struct emu_cache emu;

@@ -10,13 +10,14 @@
  */
 #define GPR(n)	      (8 * (n))
 #define V_INSN_LEN    129
-#define V_VIRT	      168
+#define V_VIRT	      184
+#define V_QUICK_LEN   224
 #define VV_HOST_RSP   0
 #define VV_LAUNCHED   8
 #define VV_QUICK      16
 #define QUICK_REASONS 64
-#define QUICK_NOT     1
-#define QUICK_STAY    3
+#define QUICK_NOT     -1
+#define QUICK_STAY    -2
 
 #define VMCS_EXIT_REASON	    0x4402
 #define VMCS_EXIT_INSN_LEN	    0x440c
@@ -116,10 +117,9 @@ vmx_exit:
 	cmp	$QUICK_REASONS, %esi
 	jae	8f
 	mov	$VMCS_EXIT_INSN_LEN, %eax
-	vmread	%rax, %rax
+	vmread	%rax, V_QUICK_LEN(%rdi)
 	jbe	8f
 	mov	V_VIRT(%rdi), %rdx
-	mov	%al, V_INSN_LEN(%rdi)
 	call	*VV_QUICK(%rdx, %rsi, 8)
 	mov	(%rsp), %rdi
 	test	%eax, %eax
@@ -139,8 +139,7 @@ vmx_exit:
 	mov	$VMCS_GUEST_RIP, %ecx
 	vmread	%rcx, %rax
 	jbe	9f
-	movzbl	V_INSN_LEN(%rdi), %edx
-	add	%rdx, %rax
+	add	V_QUICK_LEN(%rdi), %rax
 	vmwrite	%rax, %rcx
 	jbe	9f
 6:	load_scratch
@@ -148,7 +147,9 @@ vmx_exit:
 	vmresume
 	jmp	4b
 
-9:	call	vmx_skip_insn
+9:	mov	V_QUICK_LEN(%rdi), %eax
+	mov	%al, V_INSN_LEN(%rdi)
+	call	vmx_skip_insn
 	mov	(%rsp), %rdi
 	jmp	6b
 
@@ -158,6 +159,8 @@ vmx_exit:
 	save_kept
 	cmp	$QUICK_STAY, %eax
 	je	1f
+	mov	V_QUICK_LEN(%rdi), %eax
+	mov	%al, V_INSN_LEN(%rdi)
 	call	vmx_skip_insn
 1:	mov	$2, %eax
 	jmp	vmx_leave

@@ -132,6 +132,7 @@ static void decode_nested_fault(struct vcpu_exit *e)
 	e->fault.linear_valid = q >> 7 & 1;
 	e->fault.page_walk = e->fault.linear_valid && !(q >> 8 & 1);
 	e->fault.linear = e->fault.linear_valid ? vmcs_read_GUEST_LINEAR_ADDRESS() : 0;
+	e->fault.has_regs = false;
 	e->fault.misconfig = false;
 	undo_nmi_unblocking(e, q);
 }
@@ -230,14 +231,14 @@ static void decode_rest(struct virt_vcpu *vv, struct vcpu_exit *e, uint32_t reas
 	}
 }
 
-static enum quick_result quick_not(struct vcpu *v, uint32_t reason)
+static int quick_not(struct vcpu *v, uint32_t reason)
 {
 	(void)v;
 	(void)reason;
 	return QUICK_NOT;
 }
 
-static enum quick_result quick_port(struct vcpu *v, uint32_t reason)
+static int quick_port(struct vcpu *v, uint32_t reason)
 {
 	uint32_t q = (uint32_t)vmcs_read_EXIT_QUALIFICATION();
 
@@ -250,12 +251,13 @@ static enum quick_result quick_port(struct vcpu *v, uint32_t reason)
 }
 
 /* What entry.S calls for an EPT violation once all registers are in struct vcpu. */
-enum quick_result vmx_quick_fault(struct vcpu *v, uint32_t reason)
+int vmx_quick_fault(struct vcpu *v, uint32_t reason)
 {
 	enum {
 		FETCH = 1u << 2,
 		LINEAR_VALID = 1u << 7,
 		NOT_WALK = 1u << 8,
+		CS_AR_L = 1u << 13,
 		LOOK_AT = FETCH | LINEAR_VALID | NOT_WALK | INFO_NMI_UNBLOCKED
 	};
 	struct vcpu_exit *e = &v->exit;
@@ -272,10 +274,16 @@ enum quick_result vmx_quick_fault(struct vcpu *v, uint32_t reason)
 	e->fault.access = q & 7;
 	e->fault.allowed = q >> 3 & 7;
 	e->fault.misconfig = false;
+	/* For the emulator, which would ask for them one by one. */
+	e->fault.rip = vmcs_read_GUEST_RIP();
+	e->fault.cr3 = vmcs_read_GUEST_CR3();
+	e->fault.mode_64 =
+		(vmcs_read_GUEST_CS_AR() & CS_AR_L) && (vmcs_read_GUEST_EFER() & EFER_LMA);
+	e->fault.has_regs = true;
 	return v->quick->handler[EXIT_NESTED_FAULT](v, reason);
 }
 
-static enum quick_result quick_hypercall(struct vcpu *v, uint32_t reason)
+static int quick_hypercall(struct vcpu *v, uint32_t reason)
 {
 	if (unlikely(vmcs_read_GUEST_SS_AR() & 3u << 5)) /* SS.DPL is the CPL */
 		return QUICK_NOT;

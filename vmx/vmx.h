@@ -47,7 +47,7 @@ struct virt_vcpu {
 	uint32_t loaded_on; /* physical CPU + 1; 0: not loaded */
 	/* By basic exit reason: those that struct vcpu's quick handlers may take, else
 	 * vmx_quick_not. */
-	enum quick_result (*quick[VMX_QUICK_REASONS])(struct vcpu *v, uint32_t reason);
+	int (*quick[VMX_QUICK_REASONS])(struct vcpu *v, uint32_t reason);
 	struct virt_vm *vm;
 	hpa_t vmcs;
 	uint32_t proc_ctls; /* as the VMCS has it */
@@ -61,8 +61,9 @@ _Static_assert(offsetof(struct virt_vcpu, host_rsp) == 0 &&
 		       offsetof(struct virt_vcpu, launched) == 8 &&
 		       offsetof(struct virt_vcpu, quick) == 16 && VMX_QUICK_REASONS == 64 &&
 		       offsetof(struct vcpu, exit.insn_len) == 129 &&
-		       offsetof(struct vcpu, virt) == 168 && QUICK_AGAIN == 0 && QUICK_NOT == 1 &&
-		       QUICK_STAY == 3,
+		       offsetof(struct vcpu, virt) == 184 &&
+		       offsetof(struct vcpu, quick_len) == 224 && QUICK_AGAIN == 0 &&
+		       QUICK_NOT == -1 && QUICK_STAY == -2,
 	       "vmx/entry.S");
 
 /* vm.c */
@@ -112,8 +113,8 @@ bool vmx_msr_live(uint32_t msr);
 void vmx_run(struct vcpu *v);
 void vmx_skip_insn(struct vcpu *v);
 void vmx_quick_init(struct vcpu *v);
-enum quick_result vmx_quick_all(struct vcpu *v, uint32_t reason); /* entry.S */
-enum quick_result vmx_quick_fault(struct vcpu *v, uint32_t reason);
+int vmx_quick_all(struct vcpu *v, uint32_t reason); /* entry.S */
+int vmx_quick_fault(struct vcpu *v, uint32_t reason);
 
 /* events.c */
 bool vmx_can_take(struct vcpu *v, enum event_kind kind);

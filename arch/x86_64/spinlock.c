@@ -7,49 +7,65 @@
 #include <crvm/percpu.h>
 #include <crvm/spinlock.h>
 
-#define RANKS_HELD	  "%%gs:%c[offset]"
-#define RANKS_HELD_OFFSET [offset] "i"(offsetof(struct percpu, ranks_held))
+/*
+ * These two are on the way of every access to a device, so the ranks that this CPU holds (struct
+ * percpu) are reached by one instruction each.
+ */
+#define RANKS	    "%%gs:%c[ranks]"
+#define RANKS_INPUT [ranks] "i"(offsetof(struct percpu, ranks_held))
 
-/* this_cpu()->ranks_held in one instruction each: these are on the way of every device access. */
-static inline uint32_t ranks_held(void)
+/* Marks the rank as held; false if it or a higher one is held already. */
+static inline bool rank_enter(uint32_t bit)
 {
-	uint32_t held;
+	bool held;
 
-	__asm__ volatile("mov " RANKS_HELD ", %0" : "=r"(held) : RANKS_HELD_OFFSET : "memory");
+	__asm__ volatile("cmp %[bit], " RANKS "\n\t"
+			 : "=@ccae"(held)
+			 : [bit] "r"(bit), RANKS_INPUT
+			 : "memory");
+	if (unlikely(held))
+		return false;
+	__asm__ volatile("xor %[bit], " RANKS : : [bit] "r"(bit), RANKS_INPUT : "memory", "cc");
+	return true;
+}
+
+/* Returns whether it was held. */
+static inline bool rank_leave(uint32_t rank)
+{
+	bool held;
+
+	__asm__ volatile("btrl %[rank], " RANKS "\n\t"
+			 : "=@ccc"(held)
+			 : [rank] "r"(rank), RANKS_INPUT
+			 : "memory");
 	return held;
 }
 
-static inline void ranks_flip(uint32_t bit)
+static __attribute__((noinline)) void wait_for(struct spinlock *l, uint16_t ticket)
 {
-	__asm__ volatile("xor %0, " RANKS_HELD : : "r"(bit), RANKS_HELD_OFFSET : "memory", "cc");
-}
-
-void spin_lock(struct spinlock *l)
-{
-	uint32_t bit = l->rank_bit;
-	uint16_t ticket;
-
-	if (unlikely(ranks_held() >= bit)) /* this rank, or a higher one */
-		panic("lock %s (rank %u) taken while ranks %x are held", l->name, l->rank,
-		      ranks_held());
-	ranks_flip(bit);
-	ticket = atomic_fetch_add_explicit(&l->next, 1, memory_order_relaxed);
 	while (atomic_load_explicit(&l->serving, memory_order_acquire) != ticket)
 		cpu_relax();
 }
 
+void spin_lock(struct spinlock *l)
+{
+	uint16_t ticket;
+
+	if (unlikely(!rank_enter(l->rank_bit)))
+		panic("lock %s (rank %u) taken while ranks %x are held", l->name, l->rank,
+		      this_cpu()->ranks_held);
+	ticket = atomic_fetch_add_explicit(&l->next, 1, memory_order_relaxed);
+	if (unlikely(atomic_load_explicit(&l->serving, memory_order_acquire) != ticket))
+		wait_for(l, ticket);
+}
+
 void spin_unlock(struct spinlock *l)
 {
-	uint32_t bit = l->rank_bit;
-
-	if (unlikely(!(ranks_held() & bit)))
+	if (unlikely(!rank_leave(l->rank)))
 		panic("lock %s (rank %u) released by a CPU that does not hold it", l->name,
 		      l->rank);
-	ranks_flip(bit);
-	atomic_store_explicit(
-		&l->serving,
-		(uint16_t)(atomic_load_explicit(&l->serving, memory_order_relaxed) + 1),
-		memory_order_release);
+	/* Only the holder writes it: no LOCK. Stores are releases on this architecture. */
+	__asm__ volatile("incw %0" : "+m"(l->serving) : : "memory", "cc");
 }
 
 uint64_t spin_lock_irqsave(struct spinlock *l)

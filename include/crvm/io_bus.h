@@ -40,3 +40,16 @@ void io_bus_write_many(struct io_bus *b, uint64_t addr, unsigned size, const voi
 		       uint32_t count);
 /* The region that has all of [addr, addr + size), or NULL. */
 const struct io_region *io_bus_find(struct io_bus *b, uint64_t addr, unsigned size);
+
+/*
+ * The same for ports (below 64 Ki) alone, once the bus is frozen, where a call is too long. *port
+ * becomes the offset in the region.
+ */
+static inline const struct io_region *io_bus_port_find(const struct io_bus *b, uint64_t *port,
+						       uint64_t size)
+{
+	const struct io_region *r = b->page[(uint8_t)(*port >> 8)][(uint8_t)*port];
+
+	*port -= r->base;
+	return likely(*port + size <= r->len) ? r : NULL;
+}

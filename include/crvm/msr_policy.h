@@ -28,6 +28,7 @@ struct msr_ctx {
 	uint64_t present;   /* a bit for each row of the table that this guest has */
 	uint64_t efer_bits; /* that it may set */
 	uint64_t tsc_adjust, apic_base, misc_enable; /* values of the MSRs that live here */
+	uint64_t zero;				     /* and of those that have nothing to say */
 };
 
 /* As after power-on; INIT changes nothing here. v->id 0 is the bootstrap processor. */
@@ -37,6 +38,45 @@ void msr_policy_init(struct msr_ctx *c, const struct msr_ops *ops, struct vcpu *
 /* RDMSR and WRMSR of the guest. E_FAULT: #GP(0), and nothing has changed. */
 must_check int msr_policy_read(struct msr_ctx *c, uint32_t msr, uint64_t *value);
 must_check int msr_policy_write(struct msr_ctx *c, uint32_t msr, uint64_t value);
+
+/*
+ * The short way for MSRs that every guest has and that are no more than a value in struct msr_ctx:
+ * where it lies, in 64-bit words from the beginning (0: not one of these), and which of its bits a
+ * guest may change without further consequences. Read-only ones are not in the second half.
+ */
+#define MSR_STORED_COUNT 0x1dau
+struct msr_stored {
+	uint8_t read_at, write_at;
+};
+extern const struct msr_stored msr_policy_stored_at[MSR_STORED_COUNT];
+extern const uint64_t msr_policy_free_bits[sizeof(struct msr_ctx) / 8];
+
+/* The value, or NULL: msr_policy_read knows. */
+static inline const uint64_t *msr_policy_stored(const struct msr_ctx *c, uint32_t msr)
+{
+	unsigned at;
+
+	if (unlikely(msr >= MSR_STORED_COUNT))
+		return NULL;
+	at = msr_policy_stored_at[msr].read_at;
+	return likely(at) ? (const uint64_t *)(const void *)c + at : NULL;
+}
+
+/* False: nothing was done, msr_policy_write knows. */
+static inline bool msr_policy_store(struct msr_ctx *c, uint32_t msr, uint64_t value)
+{
+	uint64_t *to;
+	unsigned at;
+
+	if (unlikely(msr >= MSR_STORED_COUNT))
+		return false;
+	at = msr_policy_stored_at[msr].write_at;
+	to = (uint64_t *)(void *)c + at;
+	if (unlikely(!at || (value ^ *to) & ~msr_policy_free_bits[at]))
+		return false;
+	*to = value;
+	return true;
+}
 
 /*
  * The MSRs that the backend switches between guest and host, so that the guest may access them

@@ -20,7 +20,7 @@ must_check enum emu_kind string_io(const struct emu_env *env, struct emu_result 
 /* RAX after IN of `size` bytes: 1 and 2 keep what lies above, 4 clears it. */
 static inline uint64_t port_in_merge(uint64_t rax, unsigned size, uint64_t value)
 {
-	if (size == 4)
+	if (likely(size == 4))
 		return value & 0xffffffff;
 	if (size == 2)
 		return (rax & ~0xfffful) | (value & 0xffff);

@@ -141,6 +141,9 @@ struct vcpu_exit {
 			uint8_t allowed; /* what the nested page table permits there */
 			bool misconfig;	 /* the nested page table is broken: the hypervisor is wrong
 					  */
+			/* If has_regs: RIP, CR3, and whether it is 64-bit mode. */
+			bool has_regs, mode_64;
+			uint64_t rip, cr3;
 		} fault;
 		struct {
 			uint8_t cr;	/* 0, 3, 4, 8 */
@@ -178,22 +181,23 @@ struct vcpu;
 
 /*
  * Exits that core answers within run(), so that the way there and back is short: by exit kind, NULL
- * for those that always return. `raw` is what exit.raw would be; exit.insn_len is set, of the rest
- * of v->exit only exit.fault for NESTED_FAULT, which comes only with a linear address, not from a
- * page walk, not for an instruction fetch, and with nothing interrupted. HYPERCALL comes from CPL 0
- * only; ports come without strings. Handlers find RAX, RCX, RDX, RBX, RSI, RDI and R8 to R11 of the
- * guest in v->gpr; that of NESTED_FAULT finds all. A backend need not call them.
+ * for those that always return. `raw` is what exit.raw would be. Of v->exit
+ * nothing is set but exit.fault for NESTED_FAULT, which sets quick_len if it is done, and comes
+ * only with a linear address, not from a page walk, not for an instruction fetch, and with nothing
+ * interrupted. HYPERCALL comes from CPL 0 only; ports come without strings. Handlers find RAX, RCX,
+ * RDX, RBX, RSI, RDI and R8 to R11 of the guest in v->gpr; that of NESTED_FAULT finds all. A
+ * backend need not call them.
  */
 enum quick_result {
-	QUICK_AGAIN, /* done: past the instruction and on */
-	QUICK_NOT,   /* nothing was done: run() returns with this exit */
-	QUICK_LEAVE, /* done: past the instruction; run() returns EXIT_NONE */
-	QUICK_STAY,  /* done, but RIP stays; run() returns EXIT_NONE */
+	QUICK_AGAIN = 0, /* done: past the instruction and on */
+	QUICK_LEAVE = 1, /* or more; done: past the instruction; run() returns EXIT_NONE */
+	QUICK_NOT = -1,	 /* nothing was done: run() returns with this exit */
+	QUICK_STAY = -2, /* done, but RIP stays; run() returns EXIT_NONE */
 };
 struct vcpu_quick {
-	enum quick_result (*handler[EXIT_KIND_COUNT])(struct vcpu *v, uint32_t raw);
-	enum quick_result (*port_in)(struct vcpu *v, uint32_t port, uint32_t size);
-	enum quick_result (*port_out)(struct vcpu *v, uint32_t port, uint32_t size);
+	int (*handler[EXIT_KIND_COUNT])(struct vcpu *v, uint32_t raw);
+	int (*port_in)(struct vcpu *v, uint64_t port, uint64_t size);
+	int (*port_out)(struct vcpu *v, uint64_t port, uint64_t size);
 };
 
 struct vcpu {
@@ -205,4 +209,5 @@ struct vcpu {
 	uint32_t id; /* within the VM, from 0 */
 	struct vm *vm;
 	const struct vcpu_quick *quick; /* before vcpu_init; NULL: none */
+	uint64_t quick_len;		/* bytes to skip after a quick exit */
 };

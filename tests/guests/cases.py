@@ -20,6 +20,7 @@ class Case:
     stop: str = PASSED  # why the VM stops: all of the text must match
     lines: tuple = None  # expected, in this order, among what it prints; None: PASS
     absent: str = r"FAIL .*"  # must not be printed
+    ends: bool = True  # False: it may also run for ever
     limits: dict = field(default_factory=dict)  # exits at most, by the words of `vms`
 
     def __post_init__(self):
@@ -97,7 +98,39 @@ LONG = cases(
 )
 LONG.append(Case("tsc", limits={"all": 100}))
 
+def pair(name, cpu, **more):
+    return [Case(f"{name}-a", cpu=cpu, **more), Case(f"{name}-b", cpu=cpu, **more)]
+
+
+# Those of a pair share a CPU, and all CPUs are busy at the same time.
+SHARED = [
+    *pair("fpu", 0),
+    *pair("registers", 1),
+    *pair("scan", 2),
+    Case("busy", name="busy-a", cpu=3),
+    Case("busy", name="busy-b", cpu=3),
+]
+
+# One VM on each CPU.
+PARALLEL = [Case("spin", name=f"spin-{i}", cpu=i) for i in range(4)]
+
+# What comes of these is anybody's guess; the witnesses on the same CPUs are what counts.
+ANY = r".*"
+CHAOS = [
+    Case("chaos", cpu=0, lines=(r"seed 20240229c0ffee, 1000000 operations", r"PASS chaos")),
+    Case("witness", name="witness-0", cpu=0),
+    Case("witness", name="witness-1", cpu=1),
+    *[
+        Case(f"chaos-wild-{i}", cpu=1, stop=ANY, lines=(r"seed [0-9a-f]+",), absent="", ends=False)
+        for i in range(1, 7)
+    ],
+]
+
 BATCHES = [
     Batch("modes", REAL + PROT + STOPS),
     Batch("cpu", LONG),
+    Batch("shared", SHARED, cpus=4),
+    Batch("parallel", PARALLEL, cpus=4),
+    Batch("memory", [Case("memory", mem="1G"), Case("spin")], mem=1280),
+    Batch("chaos", CHAOS),
 ]

@@ -128,6 +128,12 @@ static void the_hint_counts_for_its_page_only(void **state)
 		assert_log(0, true, 0xffe, 2, 0x0201);
 		assert_log(1, true, 0x1000, 2, 0x0403);
 	}
+	hint(DEV + 0xffe, EM_MMIO + 0xffe, FAULT_WRITE); /* and now the first one did */
+	em_map(DEV + 0x1000, EM_MMIO + 0x2000, 3 | A_D);
+	em.log_count = 0;
+	assert_int_equal(RUN(0x89, 0x08), EMU_DONE);
+	assert_log(0, true, 0xffe, 2, 0x0201);
+	assert_log(1, true, 0x2000, 2, 0x0403);
 	/* A hint for reading does not allow writing: the page table says no. */
 	em_map(DEV, EM_MMIO, 1 | A_D);
 	hint(DEV, EM_MMIO, FAULT_READ);
@@ -225,13 +231,16 @@ static void fs_and_gs_have_bases_in_64_bit_mode(void **state)
 static void rip_relative_counts_from_the_next_instruction(void **state)
 {
 	uint8_t code[10] = {0xc7, 0x05, 0, 0, 0, 0, 0x78, 0x56, 0x34, 0x12};
-	int32_t disp = 0x10000 - 10 + 4;
+	int32_t disp = 0x10000 - 10 + 0x24;
 
 	(void)state;
 	em_map(CODE + 0x10000, EM_MMIO, 3 | A_D);
 	memcpy(code + 2, &disp, 4);
-	assert_int_equal(run_bytes(code, 10), EMU_DONE);
-	assert_log(0, true, 4, 4, 0x12345678);
+	hint(CODE + 0x10024, EM_MMIO + 0x24, FAULT_WRITE);
+	for (unsigned twice = 0; twice < 2; twice++) {
+		assert_int_equal(run_bytes(code, 10), EMU_DONE);
+		assert_log(twice, true, 0x24, 4, 0x12345678);
+	}
 }
 
 static void rsp_works_as_base_and_as_operand(void **state)
@@ -362,6 +371,15 @@ static void the_cache_sees_new_code_and_new_tables(void **state)
 		*e = old;
 		assert_int_equal(RUN(0x8b, 0x48, 0x04), EMU_DONE);
 	}
+	/* Other tables altogether, in which the same address is another page. */
+	uint64_t old_cr3 = em.reg[REG_CR3];
+
+	em.reg[REG_CR3] = 0;
+	em_map(CODE, EM_HIGH + 0x9000, 3 | A_D);
+	memcpy(em_high + 0x9000, "\x8b\x70\x04", 3); /* mov esi, [rax+4] */
+	assert_int_equal(emulate_insn(&em.env, &em.result), EMU_DONE);
+	assert_int_equal(em.v.gpr[REG_RSI], 2);
+	em.reg[REG_CR3] = old_cr3;
 	*em_entry(CODE, 12) = 0;
 	em.log_count = 0;
 	assert_exception(emulate_insn(&em.env, &em.result), EXC_PF, PF_I, CODE);

@@ -447,7 +447,9 @@ static void one_round(void)
 
 		memcpy((uint8_t *)DATA + rnd(DATA_SIZE - 8), &v, 8);
 	}
-	sample_make(&s);
+	do
+		sample_make(&s);
+	while (s.len > INSN_LEN_MAX); /* all prefixes and all operands: #GP */
 	memcpy((uint8_t *)s.at, s.byte, s.len);
 	memcpy((uint8_t *)s.at + s.len, stub, sizeof(stub));
 	memcpy((uint8_t *)s.at + s.len + sizeof(stub), &back, sizeof(back));

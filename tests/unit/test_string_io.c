@@ -280,15 +280,15 @@ static void segment_limits_stop_strings(void **state)
 static void addresses_of_16_bits_wrap_and_keep_the_rest(void **state)
 {
 	(void)state;
-	em.segment[SEG_ES] = (struct vcpu_segment){.base = 0x1000, .limit = ~0u, .attr = EM_DATA32};
+	em.segment[SEG_ES] = (struct vcpu_segment){.base = 0x1800, .limit = ~0u, .attr = EM_DATA32};
 	em.v.gpr[REG_RDI] = 0x1234fffc;
 	em.v.gpr[REG_RCX] = 0xabcd0003;
 	assert_int_equal(string(true, 4, true, 2, SEG_ES), EMU_DONE);
 	assert_int_equal(em.v.gpr[REG_RDI], 0x12340008);
 	assert_int_equal(em.v.gpr[REG_RCX], 0xabcd0000);
-	assert_memory_equal(em_ram(0x10ffc), em.port_data, 4);
-	assert_memory_equal(em_ram(0x1000), em.port_data + 4, 8);
-	assert_int_equal(*em_ram(0x11000), 0);
+	assert_memory_equal(em_ram(0x117fc), em.port_data, 4);
+	assert_memory_equal(em_ram(0x1800), em.port_data + 4, 8);
+	assert_int_equal(*em_ram(0x11800), 0);
 	/* With the limit of real mode an item that sticks out faults. */
 	em_reset();
 	em.v.gpr[REG_RDI] = 0xfffe;

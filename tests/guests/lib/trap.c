@@ -39,8 +39,8 @@ void trap_handle(struct trap_frame *f)
 		user_leave((unsigned)f->vector);
 #endif
 	if (!trap_resume) {
-		print("FAIL %s: unexpected exception %u, error %lx, RIP %lx, CR2 %lx\n", GUEST_NAME,
-		      trap.vector, trap.error, trap.rip, trap.cr2);
+		print("FAIL %s: unexpected exception %u, error %lx, CS:RIP %lx:%lx, CR2 %lx\n", GUEST_NAME,
+		      trap.vector, trap.error, trap.cs, trap.rip, trap.cr2);
 		guest_exit(2);
 	}
 	(void)from_user;

@@ -20,6 +20,7 @@ __asm__("syscall_entry:\n\t"
 	"sysretl\n"
 	"code32:\n\t"
 	".code32\n\t"
+	"mov $0x3b, %eax\n\tmov %eax, %ds\n\t" /* null since IRET to ring 3 */
 	"mov %cs, %eax\n\tmov %eax, seen_cs\n\t"
 	"xor %eax, %eax\n\tcpuid\n\tmov %eax, seen_rcx\n\t"
 	"int $0x40\n\t"
