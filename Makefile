@@ -18,6 +18,8 @@ include tests/unit/unit.mk
 include tests/fuzz/fuzz.mk
 include scripts/run.mk
 include tests/tests.mk
+include tests/guests/guests.mk
+include tests/bench/bench.mk
 
 .PHONY: all help clean
 all: $(B)/crvm.elf ## build the hypervisor: build/crvm.elf

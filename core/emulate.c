@@ -288,7 +288,6 @@ static __attribute__((noinline)) void fault_regs_load(const struct emu_env *env)
 	v->exit.fault.rip = b->get_reg(v, REG_RIP);
 	v->exit.fault.cr3 = b->get_reg(v, REG_CR3);
 	v->exit.fault.mode_64 = cs.attr & ATTR_L && b->get_reg(v, REG_EFER) & EFER_LMA;
-	v->exit.fault.has_regs = true;
 }
 
 /*

@@ -11,6 +11,8 @@
 
 enum { ACCESS_MOV_TO, ACCESS_MOV_FROM, ACCESS_CLTS, ACCESS_LMSW };
 
+#define CR0_KNOWN 0xe005003ful /* the rest of the low half is ignored when written */
+
 static uint64_t get(struct vm_vcpu *vv, enum vcpu_reg reg)
 {
 	return machine.backend->get_reg(&vv->v, reg);
@@ -52,16 +54,20 @@ static bool pae_paging(uint64_t cr0, uint64_t cr4, uint64_t efer)
 static bool cr0_allowed(struct vm_vcpu *vv, uint64_t old, uint64_t value)
 {
 	uint64_t efer = get(vv, REG_EFER);
-	struct vcpu_segment cs;
+	struct vcpu_segment cs, tr;
 
 	if (value >> 32 || ((value & CR0_PG) && !(value & CR0_PE)) ||
 	    ((value & CR0_NW) && !(value & CR0_CD)))
 		return false;
 	if (!((old ^ value) & CR0_PG) || !(efer & EFER_LME))
 		return true;
+	/* Into or out of long mode: not from 64-bit code; into it not without PAE, nor with a
+	 * 16-bit TSS. */
 	machine.backend->get_segment(&vv->v, SEG_CS, &cs);
-	/* Into or out of long mode: not from 64-bit code, and not without PAE. */
-	return !(cs.attr & 1u << 13) && (!(value & CR0_PG) || (get(vv, REG_CR4) & CR4_PAE));
+	machine.backend->get_segment(&vv->v, SEG_TR, &tr);
+	if (cs.attr & 1u << 13)
+		return false;
+	return !(value & CR0_PG) || ((get(vv, REG_CR4) & CR4_PAE) && (tr.attr & 1u << 3));
 }
 
 static enum exit_action write_cr0_guest(struct vm_vcpu *vv, uint64_t value)
@@ -74,7 +80,7 @@ static enum exit_action write_cr0_guest(struct vm_vcpu *vv, uint64_t value)
 	if (((old ^ value) & (CR0_PG | CR0_CD | CR0_NW)) &&
 	    pae_paging(value, get(vv, REG_CR4), get(vv, REG_EFER)) && !load_pdptes(vv))
 		return fault(vv);
-	set(vv, REG_CR0, value);
+	set(vv, REG_CR0, value & CR0_KNOWN);
 	return ACT_NEXT;
 }
 
@@ -115,6 +121,15 @@ static enum exit_action write_cr8_guest(struct vm_vcpu *vv, uint64_t value)
 	return ACT_NEXT;
 }
 
+/* The operand of MOV has 64 bits in 64-bit mode and 32 otherwise, whatever the register holds. */
+static uint64_t mov_mask(struct vm_vcpu *vv)
+{
+	struct vcpu_segment cs;
+
+	machine.backend->get_segment(&vv->v, SEG_CS, &cs);
+	return cs.attr & 1u << 13 && get(vv, REG_EFER) & EFER_LMA ? ~0ul : 0xffffffff;
+}
+
 enum exit_action exit_cr_access(struct vm_vcpu *vv)
 {
 	static const enum vcpu_reg reg_of[16] = {
@@ -125,7 +140,7 @@ enum exit_action exit_cr_access(struct vm_vcpu *vv)
 
 	switch (v->exit.cr.access) {
 	case ACCESS_MOV_FROM:
-		set(vv, (enum vcpu_reg)v->exit.cr.gpr, get(vv, reg_of[cr]));
+		set(vv, (enum vcpu_reg)v->exit.cr.gpr, get(vv, reg_of[cr]) & mov_mask(vv));
 		return ACT_NEXT;
 	case ACCESS_CLTS:
 		return write_cr0_guest(vv, get(vv, REG_CR0) & ~(uint64_t)CR0_TS);
@@ -135,7 +150,7 @@ enum exit_action exit_cr_access(struct vm_vcpu *vv)
 		value = (value & ~0xeul) | (v->exit.cr.lmsw_source & 0xf);
 		return write_cr0_guest(vv, value);
 	default:
-		value = get(vv, (enum vcpu_reg)v->exit.cr.gpr);
+		value = get(vv, (enum vcpu_reg)v->exit.cr.gpr) & mov_mask(vv);
 	}
 	switch (cr) {
 	case 0:

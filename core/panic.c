@@ -14,6 +14,7 @@
 
 #include "console.h"
 #include "panic_priv.h"
+#include "vm.h"
 
 #define NOBODY ~0u
 
@@ -66,6 +67,7 @@ static no_return void panic_say(const struct trap_frame *f, const char *text, ui
 		trap_dump(f);
 	else
 		symbols_backtrace(rip, rbp, backtrace_line);
+	trace_tail(8);
 	show_others();
 	if (action == PANIC_REBOOT) {
 		log_err("rebooting in 5 s (panic=reboot)");

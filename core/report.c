@@ -216,7 +216,8 @@ void report_vms(void)
 			   states[atomic_load(&vm->state) % 3], vm->config.mem / 1024,
 			   vm->vcpu[0].cpu ? vm->vcpu[0].cpu->index : 0);
 		if (vm->vcpu[0].first_tsc)
-			log_printf("    first entered %lu TSC ticks after the boot loader's jump, %lu of "
+			log_printf("    first entered %lu TSC ticks after the boot loader's jump, "
+				   "%lu of "
 				   "them spent waiting for clocks and CPUs\n",
 				   vm->vcpu[0].first_tsc - machine.start_tsc, machine.waited_ticks);
 		exit_stats_print(&vm->vcpu[0].stats, stats_line, NULL);

@@ -36,12 +36,42 @@ bool vcpu_sleeps(struct vm_vcpu *vv)
 	return !inject_pending(&vv->v, &vv->events, machine.backend);
 }
 
+/* Counts an exit that was answered, and tells its record the time; returns the time of day. */
+static uint64_t account(struct vm_vcpu *vv, struct trace_record *r, uint64_t exit_tsc)
+{
+	uint64_t now = rdtsc();
+
+	exit_stats_add(&vv->stats, vv->v.exit.kind, now - exit_tsc);
+	trace_done(r, now - exit_tsc);
+	return now;
+}
+
+/* Answers the exit; false if the loop must be left at once. */
+static bool answer(struct vm_vcpu *vv, const struct virt_backend *b)
+{
+	switch (exit_handle(vv)) {
+	case ACT_NEXT:
+		b->skip_insn(&vv->v);
+		break;
+	case ACT_RETRY:
+		break;
+	case ACT_BLOCK:
+		b->skip_insn(&vv->v);
+		vv->blocked = vcpu_sleeps(vv);
+		break;
+	case ACT_STOP:
+		return false;
+	}
+	return true;
+}
+
 void vcpu_step(struct vm_vcpu *vv)
 {
 	struct vcpu *v = &vv->v;
 	const struct virt_backend *b = machine.backend;
+	const uint32_t who = trace_who(v->vm->id, (uint16_t)v->id);
 	struct percpu *cpu = this_cpu();
-	uint64_t now = rdtsc(), exit_tsc;
+	uint64_t now = rdtsc();
 
 	for (;;) {
 		if (unlikely(atomic_load_explicit(&v->requests, memory_order_relaxed) ||
@@ -50,24 +80,16 @@ void vcpu_step(struct vm_vcpu *vv)
 			return;
 		vv->quick_until = (uint32_t)now + vv->quick_ticks;
 		b->run(v);
-		exit_tsc = rdtsc();
-		inject_note_interrupted(v, &vv->events);
-		switch (exit_handle(vv)) {
-		case ACT_NEXT:
-			b->skip_insn(v);
-			break;
-		case ACT_RETRY:
-			break;
-		case ACT_BLOCK:
-			b->skip_insn(v);
-			vv->blocked = vcpu_sleeps(vv);
-			break;
-		case ACT_STOP:
-			return;
-		}
 		now = rdtsc();
-		if (v->exit.kind != EXIT_NONE) /* the quick ones have counted themselves */
-			exit_stats_add(&vv->stats, v->exit.kind, now - exit_tsc);
+		if (v->exit.kind != EXIT_NONE) { /* the quick ones have counted themselves */
+			struct trace_record *r =
+				trace_exit(vv->trace, who, &v->exit, now, b->get_reg(v, REG_RIP));
+
+			inject_note_interrupted(v, &vv->events);
+			if (!answer(vv, b))
+				return;
+			now = account(vv, r, now);
+		}
 		if (unlikely(atomic_load_explicit(&cpu->work, memory_order_relaxed)) ||
 		    v->exit.kind == EXIT_DEADLINE || vv->blocked)
 			return;

@@ -23,6 +23,7 @@ void sched_add(struct vm_vcpu *vv, struct percpu *cpu)
 	struct vm_vcpu **ring = &cpus[cpu->index].ring;
 
 	vv->cpu = cpu;
+	vv->trace = trace_ring_here();
 	if (*ring) {
 		vv->next = (*ring)->next;
 		(*ring)->next = vv;
@@ -96,6 +97,7 @@ bool sched_run(void)
 			return true;
 		}
 	}
+	vv->v.quick = atomic_load(&trace_quick_exits) ? NULL : &vcpu_quick;
 	vv->v.deadline = rdtsc() + time_ns_to_tsc(SLICE_NS);
 	next = timer_next();
 	if (next < vv->v.deadline)

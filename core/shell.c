@@ -124,6 +124,25 @@ static void cmd_sleep(const char *arg)
 	timer_set(&sleeper.timer, sleeper.start + time_ns_to_tsc(sleeper.want * 1000));
 }
 
+static void cmd_trace(const char *arg)
+{
+	uint64_t max = 100;
+
+	if (strcmp(arg, "on") == 0 || strcmp(arg, "off") == 0) {
+		atomic_store(&trace_quick_exits, arg[1] == 'n');
+		log_printf("quick exits are %s\n", arg[1] == 'n'
+							   ? "recorded, and not quick any more"
+							   : "quick, and not recorded any more");
+		return;
+	}
+	if (*arg && (str_to_u64(arg, &max) || !max)) {
+		log_printf("trace: how many exits of each CPU? or on, or off, for example: trace "
+			   "20\n");
+		return;
+	}
+	trace_dump_all(max);
+}
+
 static void cmd_loglevel(const char *arg)
 {
 	static const char *const names[] = {"err", "warn", "info", "debug"};
@@ -171,6 +190,8 @@ static const struct command commands[] = {
 	{"vms", "", "the virtual machines and why they exited", cmd_vms},
 	{"audit", "", "checks frame table, host page tables and every VM's memory", cmd_audit},
 	{"selftest", "", "breaks VM entry on purpose, to see each failure named", cmd_selftest},
+	{"trace", "N|on|off", "the last exits (scripts/trace-decode); on: the quick ones too",
+	 cmd_trace},
 	{"sleep", "US", "sets a timer, for example: sleep 100000", cmd_sleep},
 	{"loglevel", "LEVEL", "err, warn, info or debug", cmd_loglevel},
 	{"crash", "KIND", "breaks a rule on purpose, for tests, for example: crash panic",

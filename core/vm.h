@@ -14,6 +14,7 @@
 #include <crvm/io_bus.h>
 #include <crvm/msr_policy.h>
 #include <crvm/percpu.h>
+#include <crvm/trace.h>
 #include <crvm/vcpu.h>
 
 #include "vm_config.h"
@@ -46,6 +47,7 @@ struct vm_vcpu {
 	uint32_t quick_start; /* the TSC's low half when the present one began */
 	uint32_t quick_until; /* when the TSC's low half reaches this */
 	struct exit_stats stats;
+	struct trace_ring *trace; /* of `cpu` */
 	struct emu_cache emu;
 	struct emu_env emu_env;
 };
@@ -102,6 +104,15 @@ void sched_add(struct vm_vcpu *vv, struct percpu *cpu);
 bool sched_run(void);
 /* Unloads what is loaded on this CPU. */
 void sched_unload(void);
+
+/* trace_rings.c. This CPU's ring, made if need be. */
+struct trace_ring *trace_ring_here(void);
+/* To the console: `max` records of each CPU, for scripts/trace-decode. */
+void trace_dump_all(uint64_t max);
+/* This CPU's last records for people, in a panic. */
+void trace_tail(unsigned count);
+/* Whether quick exits are recorded too; they are not quick then. */
+extern atomic_bool trace_quick_exits;
 
 /* quick.c: exits that are answered within run(). */
 extern const struct vcpu_quick vcpu_quick;

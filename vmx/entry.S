@@ -184,6 +184,7 @@ vmx_leave:
 	.balign 16
 vmx_quick_all:
 	save_kept
+	xor	%ebp, %ebp		/* a backtrace ends here, and not somewhere in the guest */
 	push	%rdi
 	call	vmx_quick_fault
 	pop	%rdi

@@ -84,6 +84,7 @@ static void decode_port(struct vcpu_exit *e)
 	uint64_t q = vmcs_read_EXIT_QUALIFICATION();
 
 	e->kind = EXIT_PORT;
+	e->raw_info = (uint32_t)q;
 	e->insn_len = (uint8_t)vmcs_read_EXIT_INSN_LEN();
 	e->port.port = (uint16_t)(q >> 16);
 	e->port.size = (uint8_t)((q & 7) + 1);
@@ -127,6 +128,7 @@ static void decode_nested_fault(struct vcpu_exit *e)
 
 	e->kind = EXIT_NESTED_FAULT;
 	e->fault.gpa = vmcs_read_GUEST_PHYSICAL_ADDRESS();
+	e->raw_info = (uint32_t)e->fault.gpa;
 	e->fault.access = q & 7;
 	e->fault.allowed = q >> 3 & 7;
 	e->fault.linear_valid = q >> 7 & 1;
@@ -160,6 +162,7 @@ static void decode_cr(struct vcpu_exit *e)
 	uint64_t q = vmcs_read_EXIT_QUALIFICATION();
 
 	e->kind = EXIT_CR_ACCESS;
+	e->raw_info = (uint32_t)q;
 	e->insn_len = (uint8_t)vmcs_read_EXIT_INSN_LEN();
 	e->cr.cr = q & 15;
 	e->cr.access = q >> 4 & 3;
@@ -294,6 +297,7 @@ void vmx_quick_init(struct vcpu *v)
 {
 	struct virt_vcpu *vv = v->virt;
 
+	vv->quick_from = v->quick;
 	for (unsigned i = 0; i < array_count(vv->quick); i++) {
 		unsigned kind = i < array_count(plain_insn) ? plain_insn[i] : EXIT_NONE;
 
@@ -316,6 +320,8 @@ void vmx_run(struct vcpu *v)
 	enum vmx_entered how;
 	uint32_t reason;
 
+	if (unlikely(vv->quick_from != v->quick))
+		vmx_quick_init(v);
 	arm_preemption_timer(v);
 	e->interrupted = (struct event){0};
 	how = vmx_enter(v, vv);
@@ -331,6 +337,7 @@ void vmx_run(struct vcpu *v)
 	}
 	reason = vmcs_read_EXIT_REASON();
 	e->raw = (uint16_t)reason;
+	e->raw_info = 0;
 	if (reason < array_count(plain_insn) && plain_insn[reason]) {
 		e->kind = plain_insn[reason];
 		e->insn_len = (uint8_t)vmcs_read_EXIT_INSN_LEN();

@@ -50,7 +50,8 @@ struct virt_vcpu {
 	int (*quick[VMX_QUICK_REASONS])(struct vcpu *v, uint32_t reason);
 	struct virt_vm *vm;
 	hpa_t vmcs;
-	uint32_t proc_ctls; /* as the VMCS has it */
+	uint32_t proc_ctls;		     /* as the VMCS has it */
+	const struct vcpu_quick *quick_from; /* what `quick` was made from */
 	struct vmx_tlb tlb;
 	uint64_t msr[SWITCHED_COUNT];
 	uint64_t dr[4], dr6, cr2;

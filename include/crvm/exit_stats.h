@@ -8,7 +8,7 @@
 
 struct exit_counter {
 	uint64_t count;
-	uint64_t cycles; /* TSC from the exit to the next entry, in all */
+	uint64_t cycles; /* TSC spent in handling it, in all */
 	uint64_t max;	 /* of one exit */
 	uint64_t unused; /* 32 bytes: found by a shift */
 };

@@ -208,6 +208,6 @@ struct vcpu {
 	_Atomic uint32_t requests;
 	uint32_t id; /* within the VM, from 0 */
 	struct vm *vm;
-	const struct vcpu_quick *quick; /* before vcpu_init; NULL: none */
+	const struct vcpu_quick *quick; /* may change between two runs; NULL: none */
 	uint64_t quick_len;		/* bytes to skip after a quick exit */
 };

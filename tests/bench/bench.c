@@ -1,9 +1,10 @@
 /*
- * The bench guest: what each kind of VM exit costs, in TSC ticks. Prints a line `bench KEY MEDIAN MIN
- * P99` for each operation. It must not know what the figures should be: scripts/bench does.
+ * The bench guest: what each kind of VM exit costs, in TSC ticks. Prints a line `bench KEY MEDIAN
+ * MIN P99` for each operation. It must not know what the figures should be: scripts/bench does.
  *
- * One sample is RDTSC, operation, RDTSC, less what the same pair costs without the operation. Where a
- * tick is an instruction (Bochs), that is the hypervisor's instructions and the operation's own one.
+ * One sample is RDTSC, operation, RDTSC, less what the same pair costs without the operation. Where
+ * a tick is an instruction (Bochs), that is the hypervisor's instructions and the operation's own
+ * one.
  */
 #include <crvm/compiler.h>
 #include <crvm/devices/debug.h>
@@ -75,30 +76,28 @@ static void print_samples(const char *key, uint32_t empty)
  * Ticks between two RDTSC with `setup` and `op` in between. RSI holds the first; operations may use
  * RAX, RBX, RCX, RDX and RDI, and find the argument in R8.
  */
-#define TICKS(setup, op, arg)                                    \
-	({                                                       \
-		uint32_t ticks_;                                 \
-		register uint64_t arg_ __asm__("r8") = (arg);    \
-                                                                 \
-		__asm__ volatile("rdtsc\n\t"                     \
-				 "mov %%eax, %%esi\n\t" setup    \
-				 "\n\t" op "\n\t"                \
-				 "rdtsc\n\t"                     \
-				 "sub %%esi, %%eax"              \
-				 : "=a"(ticks_), "+r"(arg_)      \
-				 :                               \
-				 : "rbx", "rcx", "rdx", "rsi",   \
-				   "rdi", "cc", "memory");       \
-		ticks_;                                          \
+#define TICKS(setup, op, arg)                                                          \
+	({                                                                             \
+		uint32_t ticks_;                                                       \
+		register uint64_t arg_ __asm__("r8") = (arg);                          \
+                                                                                       \
+		__asm__ volatile("rdtsc\n\t"                                           \
+				 "mov %%eax, %%esi\n\t" setup "\n\t" op "\n\t"         \
+				 "rdtsc\n\t"                                           \
+				 "sub %%esi, %%eax"                                    \
+				 : "=a"(ticks_), "+r"(arg_)                            \
+				 :                                                     \
+				 : "rbx", "rcx", "rdx", "rsi", "rdi", "cc", "memory"); \
+		ticks_;                                                                \
 	})
 
-#define MEASURE(key, setup, op, arg)                             \
-	do {                                                     \
-		uint32_t empty_ = TICKS(setup, "", arg);         \
-                                                                 \
-		for (unsigned i_ = 0; i_ < SAMPLES; i_++)        \
-			sample[i_] = TICKS(setup, op, arg);      \
-		print_samples(key, empty_);                      \
+#define MEASURE(key, setup, op, arg)                        \
+	do {                                                \
+		uint32_t empty_ = TICKS(setup, "", arg);    \
+                                                            \
+		for (unsigned i_ = 0; i_ < SAMPLES; i_++)   \
+			sample[i_] = TICKS(setup, op, arg); \
+		print_samples(key, empty_);                 \
 	} while (0)
 
 /* The value that the MSR has: writing it changes nothing. */
@@ -133,8 +132,8 @@ int bench_main(void)
 	MEASURE("port_out", "mov %%r8d, %%edx", "out %%eax, %%dx", TEST_PORT);
 	MEASURE("mmio_read", "mov %%r8, %%rbx", "mov (%%rbx), %%eax", TEST_MMIO);
 	MEASURE("mmio_write", "mov %%r8, %%rbx", "mov %%eax, (%%rbx)", TEST_MMIO);
-	MEASURE("rep_ins_512", "mov $0xe008, %%edx\n\tmov $128, %%ecx\n\tmov %%r8, %%rdi", "rep insl",
-		(uint64_t)buffer);
+	MEASURE("rep_ins_512", "mov $0xe008, %%edx\n\tmov $128, %%ecx\n\tmov %%r8, %%rdi",
+		"rep insl", (uint64_t)buffer);
 	if (!stream_was_right()) {
 		print_text("bench: REP INS read wrong numbers\n");
 		return 1;

@@ -111,26 +111,40 @@ SHARED = [
     Case("busy", name="busy-b", cpu=3),
 ]
 
+# One leaves its guest all the time, by quick exits, the other never.
+TURNS = [
+    Case("busy-exits", cpu=0),
+    Case("busy", cpu=0),
+    Case("busy-exits", name="exits-a", cpu=1),
+    Case("busy-exits", name="exits-b", cpu=1),
+]
+
 # One VM on each CPU.
 PARALLEL = [Case("spin", name=f"spin-{i}", cpu=i) for i in range(4)]
 
 # What comes of these is anybody's guess; the witnesses on the same CPUs are what counts.
 ANY = r".*"
 CHAOS = [
-    Case("chaos", cpu=0, lines=(r"seed 20240229c0ffee, 1000000 operations", r"PASS chaos")),
+    Case("chaos", lines=(r"seed 20240229c0ffee, 1000000 operations", r"PASS chaos")),
+    Case("witness"),
+]
+WILD = [
     Case("witness", name="witness-0", cpu=0),
     Case("witness", name="witness-1", cpu=1),
     *[
-        Case(f"chaos-wild-{i}", cpu=1, stop=ANY, lines=(r"seed [0-9a-f]+",), absent="", ends=False)
+        Case(f"chaos-wild-{i}", cpu=i % 2, stop=ANY, lines=(r"seed [0-9a-f]+",), absent="", ends=False)
         for i in range(1, 7)
     ],
 ]
 
+# The longest first: batches run on all cores of the host.
 BATCHES = [
+    Batch("chaos", CHAOS, cpus=1, seconds=200),
     Batch("modes", REAL + PROT + STOPS),
     Batch("cpu", LONG),
     Batch("shared", SHARED, cpus=4),
+    Batch("turns", TURNS),
     Batch("parallel", PARALLEL, cpus=4),
     Batch("memory", [Case("memory", mem="1G"), Case("spin")], mem=1280),
-    Batch("chaos", CHAOS),
+    Batch("wild", WILD),
 ]

@@ -20,10 +20,18 @@ static bool from_user(const struct trap_frame *f)
 #endif
 }
 
+/* The last ones, for the message of one that nobody expects. */
+static struct {
+	unsigned vector;
+	unsigned long rip;
+} history[8];
+
 void trap_handle(struct trap_frame *f);
 void trap_handle(struct trap_frame *f)
 {
 	trap.vector = (unsigned)f->vector;
+	history[trap.count % 8].vector = trap.vector;
+	history[trap.count % 8].rip = f->rip;
 	trap.count++;
 #if GUEST_BITS != 16
 	trap.error = f->error;
@@ -39,6 +47,8 @@ void trap_handle(struct trap_frame *f)
 		user_leave((unsigned)f->vector);
 #endif
 	if (!trap_resume) {
+		for (unsigned i = trap.count > 6 ? trap.count - 6 : 0; i < trap.count; i++)
+			print("  before: exception %u at %lx\n", history[i % 8].vector, history[i % 8].rip);
 		print("FAIL %s: unexpected exception %u, error %lx, CS:RIP %lx:%lx, CR2 %lx\n", GUEST_NAME,
 		      trap.vector, trap.error, trap.cs, trap.rip, trap.cr2);
 		guest_exit(2);
@@ -119,6 +129,8 @@ static void tss_init(void)
 	       (uint64_t)(base >> 24) << 56;
 	d[1] = 0;
 	__asm__ volatile("ltr %0" : : "r"(selector));
+	selector = 0; /* after reset there is a table of 64 KiB at 0 */
+	__asm__ volatile("lldt %0" : : "r"(selector));
 }
 
 void trap_init(void)

@@ -52,6 +52,9 @@ static void code(void)
 {
 	for (unsigned i = 0; i < 64; i += 8)
 		MEM64(CODE + i) = random();
+	for (unsigned i = 0; i < 64; i++) /* some bytes after it (EVEX) end Bochs 2.7 itself */
+		if (MEM8(CODE + i) == 0x62)
+			MEM8(CODE + i) = 0x90;
 	MEM64(CODE + 64) = 0x0b0f0b0f0b0f0b0f; /* UD2 */
 	steps = 0;
 	trap_hook = step;
