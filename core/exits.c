@@ -10,6 +10,8 @@
 #include "machine.h"
 #include "vm.h"
 
+#define RFLAGS_TF (1ul << 8)
+
 enum exit_action exit_raise(struct vm_vcpu *vv, uint8_t vector, bool has_error, uint32_t error)
 {
 	if (inject_exception(&vv->v, &vv->events, machine.backend, vector, has_error, error, 0))
@@ -74,11 +76,16 @@ static enum exit_action exit_cpuid(struct vm_vcpu *vv)
 
 static enum exit_action exit_hlt(struct vm_vcpu *vv)
 {
-	const struct vcpu *v = &vv->v;
+	struct vcpu *v = &vv->v;
+	uint64_t rflags = machine.backend->get_reg(v, REG_RFLAGS);
+	bool nmi = vv->events.nmi ||
+		   atomic_load_explicit(&v->requests, memory_order_relaxed) & REQ_NMI;
 
+	/* The #DB of a single step comes behind the instruction, and ends it at once. */
+	if (unlikely(rflags & RFLAGS_TF))
+		return ACT_NEXT;
 	/* Nothing can ever wake it: that is how a guest says that it is done. */
-	if (!(machine.backend->get_reg(&vv->v, REG_RFLAGS) & RFLAGS_IF) && !vv->events.nmi &&
-	    v->vm->config.cpus == 1) {
+	if (!(rflags & RFLAGS_IF) && !nmi && v->vm->config.cpus == 1) {
 		vm_stop(vv, false, "HLT with interrupts off");
 		return ACT_STOP;
 	}

@@ -65,6 +65,15 @@ enum exit_action exit_nested_fault(struct vm_vcpu *vv)
 			e->fault.gpa, machine.backend->get_reg(&vv->v, REG_RIP));
 		return ACT_STOP;
 	}
+	/* The access is then one of the delivery (IDT, TSS, stack), not of what lies at RIP. */
+	if (unlikely(e->interrupted.kind != EVENT_NONE)) {
+		vm_stop(vv, true,
+			"delivery of vector %u accesses guest-physical %lx, which is not RAM "
+			"(RIP %lx)",
+			e->interrupted.vector, e->fault.gpa,
+			machine.backend->get_reg(&vv->v, REG_RIP));
+		return ACT_STOP;
+	}
 	kind = emulate_insn(&vv->emu_env, &r);
 	return finish(vv, kind, &r);
 }

@@ -28,7 +28,9 @@ static bool take_requests(struct vm_vcpu *vv)
 /* After HLT, and when somebody asked for something since: whether the vCPU goes on sleeping. */
 bool vcpu_sleeps(struct vm_vcpu *vv)
 {
-	uint32_t requests = atomic_exchange_explicit(&vv->v.requests, 0, memory_order_acquire);
+	/* Not REQ_STOP, which is for the loop. */
+	uint32_t requests =
+		atomic_fetch_and_explicit(&vv->v.requests, REQ_STOP, memory_order_acquire);
 
 	if (requests & REQ_FLUSH)
 		machine.backend->flush_tlb(&vv->v);

@@ -97,7 +97,7 @@ bool sched_run(void)
 			return true;
 		}
 	}
-	vv->v.quick = atomic_load(&trace_quick_exits) ? NULL : &vcpu_quick;
+	vv->v.quick = atomic_load(&trace_quick_exits) ? &vcpu_quick_traced : &vcpu_quick;
 	vv->v.deadline = rdtsc() + time_ns_to_tsc(SLICE_NS);
 	next = timer_next();
 	if (next < vv->v.deadline)

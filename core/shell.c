@@ -130,9 +130,7 @@ static void cmd_trace(const char *arg)
 
 	if (strcmp(arg, "on") == 0 || strcmp(arg, "off") == 0) {
 		atomic_store(&trace_quick_exits, arg[1] == 'n');
-		log_printf("quick exits are %s\n", arg[1] == 'n'
-							   ? "recorded, and not quick any more"
-							   : "quick, and not recorded any more");
+		log_printf("quick exits are %s\n", arg[1] == 'n' ? "recorded too" : "not recorded");
 		return;
 	}
 	if (*arg && (str_to_u64(arg, &max) || !max)) {

@@ -111,11 +111,11 @@ struct trace_ring *trace_ring_here(void);
 void trace_dump_all(uint64_t max);
 /* This CPU's last records for people, in a panic. */
 void trace_tail(unsigned count);
-/* Whether quick exits are recorded too; they are not quick then. */
+/* Whether quick exits are recorded too; looked at when a time slice begins. */
 extern atomic_bool trace_quick_exits;
 
 /* quick.c: exits that are answered within run(). */
-extern const struct vcpu_quick vcpu_quick;
+extern const struct vcpu_quick vcpu_quick, vcpu_quick_traced;
 
 /* run.c: until the deadline passes, the vCPU blocks or stops, or this CPU has other work. */
 void vcpu_step(struct vm_vcpu *vv);

@@ -56,7 +56,7 @@ static const struct row {
 	{CTL_PROC2, WANTED, PROC2_CTL_WBINVD, "WBINVD exiting",
 	 "a guest must not flush all caches"},
 	{CTL_PROC2, REQUIRED, PROC2_CTL_UNRESTRICTED, "unrestricted guest", "real mode"},
-	{CTL_PROC2, WANTED, PROC2_CTL_INVPCID, "enable INVPCID", "guests use it if it is there"},
+	{CTL_PROC2, ZERO, PROC2_CTL_INVPCID, "enable INVPCID", "goes with PCID: not offered"},
 	{CTL_PROC2, NEVER, PROC2_CTL_XSAVES, "enable XSAVES/XRSTORS", "not offered to guests"},
 
 	{CTL_EXIT, REQUIRED, EXIT_CTL_SAVE_DEBUG, "save debug controls", "DR7 is the guest's"},

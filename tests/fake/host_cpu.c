@@ -50,10 +50,12 @@ static void on_fault(int number, siginfo_t *info, void *context)
 		irqs_enabled();
 }
 
-__attribute__((constructor)) static void catch_faults(void)
+void fake_cpu_catch(void)
 {
-	struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
+	struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO}, now;
 
+	if (sigaction(SIGSEGV, NULL, &now) == 0 && now.sa_sigaction == on_fault)
+		return;
 	if (sigaction(SIGSEGV, &action, &previous) != 0) {
 		perror("sigaction");
 		abort();
@@ -71,6 +73,7 @@ void fake_cpu_become(unsigned index)
 	atomic_store(&cpu->state, CPU_ONLINE);
 	fake_irqs_on = false;
 	fake_host_interrupt = NULL;
+	fake_cpu_catch();
 	if (syscall(SYS_arch_prctl, ARCH_SET_GS, cpu) != 0) {
 		perror("arch_prctl");
 		abort();

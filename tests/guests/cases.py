@@ -59,6 +59,8 @@ PROT = cases(
     "prot-vm86",
     "prot-strings",
     "prot-sysenter",
+    "prot-mmio",
+    "prot-ldt",
 )
 
 STOPS = [
@@ -68,7 +70,29 @@ STOPS = [
     stops("stop-tables", r"page table at guest-physical 40000000, where there is no memory .*"),
     stops("stop-code", r"code at guest-physical 400000, where there is no memory .*"),
     stops("stop-undecoded", r"the instruction at RIP [0-9a-f]+, .*fed10000, cannot be emulated; bytes: db 0.( ..)*"),
-    stops("stop-idt", r".*fed107f.*"),
+    stops("stop-idt", r"delivery of vector 6 accesses guest-physical fed107f.*"),
+    stops("stop-delivery", r"delivery of vector 1 accesses guest-physical fed107f.*"),
+    Case(
+        "self-check",
+        stop=r"debug exit with code 1",
+        lines=(
+            r"FAIL self-check: two == 3 self-check.c:11",
+            r"  got 2, want 3, exception 255",
+            r"FAIL self-check: two == 4 self-check.c:12",
+            r"FAIL self-check: .* self-check.c:13",
+            r"  got 6, want d, exception 6",
+            r"FAIL self-check: 3 checks",
+        ),
+        absent=r"PASS .*",
+    ),
+    Case(
+        "self-trap",
+        stop=r"debug exit with code 2",
+        lines=(r"FAIL self-trap: unexpected exception 6, error 0, CS:RIP 18:[0-9a-f]+, CR2 0",),
+        absent=r"PASS .*",
+    ),
+    stops("stop-gate", r"hardware task switch .*"),
+    Case("witness"),
 ]
 
 LONG = cases(
@@ -95,7 +119,12 @@ LONG = cases(
     "syscall",
     "paging",
     "double-fault",
+    "compat",
+    "leave-long",
+    "fpu-traps",
+    "hidden",
 )
+LONG += [Case("exit-flushes", vpid=False), Case("paging", name="paging-no-vpid", vpid=False)]
 LONG.append(Case("tsc", limits={"all": 100}))
 
 def pair(name, cpu, **more):
@@ -113,6 +142,7 @@ SHARED = [
 
 # One leaves its guest all the time, by quick exits, the other never.
 TURNS = [
+    Case("busy-strings", cpu=0),
     Case("busy-exits", cpu=0),
     Case("busy", cpu=0),
     Case("busy-exits", name="exits-a", cpu=1),
@@ -140,11 +170,12 @@ WILD = [
 # The longest first: batches run on all cores of the host.
 BATCHES = [
     Batch("chaos", CHAOS, cpus=1, seconds=200),
-    Batch("modes", REAL + PROT + STOPS),
-    Batch("cpu", LONG),
+    Batch("stops", STOPS, cpus=1),
+    Batch("modes", REAL + PROT, cpus=1),
+    Batch("cpu", LONG, cpus=1),
     Batch("shared", SHARED, cpus=4),
     Batch("turns", TURNS),
     Batch("parallel", PARALLEL, cpus=4),
-    Batch("memory", [Case("memory", mem="1G"), Case("spin")], mem=1280),
+    Batch("memory", [Case("memory", mem="512M"), Case("spin", name="beside")], cpus=1, mem=768),
     Batch("wild", WILD),
 ]

@@ -36,7 +36,7 @@ def complaints(figures, ceiling):
 MEASURED = [key for key in bench.ROWS if key != "boot_to_guest"]
 CONSOLE = "\n".join(
     [f"crvm> [bench] bench {key} {100 + i} {i} {200 + i}" for i, key in enumerate(MEASURED)]
-    + ["[bench] bench done", "    first entered 5000 TSC ticks after the boot loader's jump, 1000 of them spent waiting"]
+    + ["[bench] bench done", "    first entered 5000 TSC ticks after the boot loader's jump, 1000 of them spent"]
 )
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Checks that documents tell the truth about the tree: lint-docs.
 
-Every `folder/file` in docs/*.md, README.md and CONTRIBUTING.md exists; every `file:name` is a name that the file defines or declares;
-every `make target` is a target; links lead somewhere.
+Every `folder/file` in docs/*.md, README.md and CONTRIBUTING.md exists; every `file:name` is a name that the file
+has; every `make target` is a target; links lead somewhere.
 """
 
 import re

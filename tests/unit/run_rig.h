@@ -66,6 +66,7 @@ static inline void push(const struct vcpu_exit *e)
 /* The loop until what was pushed has come, or the handlers make it leave before. */
 static inline void loop(void)
 {
+	fake_cpu_catch();
 	v->deadline = fake_tsc + v->virt->script_count;
 	vcpu_step(vv);
 	assert_int_equal(fake_spin_held(), 0);

@@ -398,9 +398,8 @@ static void test_delivery_through_a_device_stops_the_vm(void **state)
 	v->gpr[REG_RBX] = 5;
 	e.interrupted = (struct event){.kind = EVENT_EXCEPTION, .vector = EXC_UD};
 	step(&e);
-	expect_stop(true,
-		    "delivery of vector 6 accesses guest-physical fed10000, where there is no "
-		    "memory (RIP 1000)");
+	expect_stop(true, "delivery of vector 6 accesses guest-physical fed10000, which is not RAM "
+			  "(RIP 1000)");
 	assert_int_equal(v->gpr[REG_RBX], 5);
 	assert_int_equal(m->vm.test.counter[TESTDEV_MMIO_READS], 0);
 }

@@ -1,6 +1,7 @@
 /*
  * Quick exits: they do the plain case, leave all others untouched, and let go when somebody waits.
- * needs: core/quick.c core/cpuid_policy.c core/msr_policy.c core/inject.c
+ * needs: core/quick.c core/cpuid_policy.c core/msr_policy.c core/inject.c core/trace.c
+ * needs: core/exit_stats.c lib/printf.c
  * needs: tests/fake/spinlock.c tests/fake/panic.c
  */
 #include <setjmp.h>
@@ -257,6 +258,42 @@ static void test_time_makes_it_leave(void **state)
 	assert_int_equal(v->gpr[REG_RAX], vm.cpuid.basic[2].eax);
 }
 
+static void test_traced_ones_do_the_same_and_record(void **state)
+{
+	struct trace_record records[8];
+	struct trace_ring ring;
+
+	(void)state;
+	trace_init(&ring, records, array_count(records));
+	vv.trace = &ring;
+	vm.id = 3;
+	v->gpr[REG_RAX] = 2;
+	assert_int_equal(vcpu_quick_traced.handler[EXIT_CPUID](v, 10), QUICK_AGAIN);
+	assert_int_equal(v->gpr[REG_RAX], vm.cpuid.basic[2].eax);
+	assert_int_equal(ring.count, 1);
+	assert_int_equal(records[0].kind, EXIT_CPUID);
+	assert_int_equal(records[0].raw, 10);
+	assert_int_equal(records[0].raw_info, 2);
+	assert_int_equal(records[0].rip, 2); /* whatever get_reg says */
+	assert_int_equal(records[0].who, 3u << 16);
+	assert_true(records[0].cycles > 0 && records[0].tsc < __builtin_ia32_rdtsc());
+	assert_int_equal(vcpu_quick_traced.port_in(v, 0x103, 1), QUICK_AGAIN);
+	assert_int_equal(records[1].raw_info, 0x1030008);
+	assert_int_equal(vcpu_quick_traced.port_out(v, 0x104, 4), QUICK_AGAIN);
+	assert_int_equal(records[2].raw_info, 0x1040003);
+	assert_int_equal(vcpu_quick_traced.port_out(v, 0x108, 1), QUICK_NOT);
+	v->gpr[REG_RCX] = 0x1a0;
+	assert_int_equal(vcpu_quick_traced.handler[EXIT_RDMSR](v, 31), QUICK_AGAIN);
+	assert_int_equal(vcpu_quick_traced.handler[EXIT_WRMSR](v, 32), QUICK_AGAIN);
+	v->gpr[REG_RAX] = HYPERCALL_NOP;
+	assert_int_equal(vcpu_quick_traced.handler[EXIT_HYPERCALL](v, 18), QUICK_AGAIN);
+	v->exit.fault.gpa = 0xfed10000;
+	emulator_says = EMU_DONE;
+	assert_int_equal(vcpu_quick_traced.handler[EXIT_NESTED_FAULT](v, 48), QUICK_AGAIN);
+	assert_int_equal(ring.count, 7);
+	assert_int_equal(records[6].raw_info, 0xfed10000);
+}
+
 static void test_emulator_answers(void **state)
 {
 	(void)state;
@@ -295,8 +332,8 @@ int main(void)
 		T(test_cpuid_fills_four_registers), T(test_what_is_not_plain_is_left_alone),
 		T(test_msrs_are_read_and_written),  T(test_hypercall_does_nothing),
 		T(test_ports_merge_and_mask),	    T(test_requests_make_it_leave),
-		T(test_time_makes_it_leave),	    T(test_emulator_answers),
-		T(test_third_fault_stops_the_vm),
+		T(test_time_makes_it_leave),	    T(test_traced_ones_do_the_same_and_record),
+		T(test_emulator_answers),	    T(test_third_fault_stops_the_vm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,16 +47,16 @@ enum { COUNT_READS, COUNT_WRITES, COUNT_STREAM_READS, COUNT_STREAM_WRITES, COUNT
 #define MSR_EFER 0xc0000080u
 #define MSR_PAT	 0x277u
 
-#define DEFINE_IO(size, type, reg)                                           \
-	static inline type in##size(uint16_t port)                           \
-	{                                                                    \
-		type v;                                                      \
-		__asm__ volatile("in %1, %0" : "=a"(v) : "Nd"(port));        \
-		return v;                                                    \
-	}                                                                    \
-	static inline void out##size(uint16_t port, type v)                  \
-	{                                                                    \
-		__asm__ volatile("out %0, %1" : : "a"(v), "Nd"(port));       \
+#define DEFINE_IO(size, type, reg)                                     \
+	static inline type in##size(uint16_t port)                     \
+	{                                                              \
+		type v;                                                \
+		__asm__ volatile("in %1, %0" : "=a"(v) : "Nd"(port));  \
+		return v;                                              \
+	}                                                              \
+	static inline void out##size(uint16_t port, type v)            \
+	{                                                              \
+		__asm__ volatile("out %0, %1" : : "a"(v), "Nd"(port)); \
 	}
 DEFINE_IO(8, uint8_t, al)
 DEFINE_IO(16, uint16_t, ax)
@@ -109,20 +109,20 @@ static inline uint64_t rdtsc(void)
 	return (uint64_t)hi << 32 | lo;
 }
 
-#define DEFINE_REG(name)                                                      \
-	static inline unsigned long read_##name(void)                         \
-	{                                                                     \
-		unsigned long v;                                              \
-		__asm__ volatile("mov %%" #name ", %0" : "=r"(v));            \
-		return v;                                                     \
-	}                                                                     \
-	static inline void write_##name(unsigned long v)                      \
-	{                                                                     \
-		__asm__ volatile("mov %0, %%" #name : : "r"(v) : "memory");   \
-	}                                                                     \
-	static inline unsigned try_##name(unsigned long v)                    \
-	{                                                                     \
-		return TRY("mov %0, %%" #name, OUT(), IN("r"(v)));            \
+#define DEFINE_REG(name)                                                    \
+	static inline unsigned long read_##name(void)                       \
+	{                                                                   \
+		unsigned long v;                                            \
+		__asm__ volatile("mov %%" #name ", %0" : "=r"(v));          \
+		return v;                                                   \
+	}                                                                   \
+	static inline void write_##name(unsigned long v)                    \
+	{                                                                   \
+		__asm__ volatile("mov %0, %%" #name : : "r"(v) : "memory"); \
+	}                                                                   \
+	static inline unsigned try_##name(unsigned long v)                  \
+	{                                                                   \
+		return TRY("mov %0, %%" #name, OUT(), IN("r"(v)));          \
 	}
 DEFINE_REG(cr0)
 DEFINE_REG(cr2)
@@ -163,8 +163,8 @@ static inline uint32_t testdev_count(unsigned counter)
 }
 
 /* A memory operand of any type at an address; also of the test device. */
-#define MEM8(a)	 (*(volatile uint8_t *)(a))
-#define MEM16(a) (*(volatile uint16_t *)(a))
-#define MEM32(a) (*(volatile uint32_t *)(a))
-#define MEM64(a) (*(volatile uint64_t *)(a))
+#define MEM8(a)	    (*(volatile uint8_t *)(a))
+#define MEM16(a)    (*(volatile uint16_t *)(a))
+#define MEM32(a)    (*(volatile uint32_t *)(a))
+#define MEM64(a)    (*(volatile uint64_t *)(a))
 #define MEMBLOCK(a) (*(volatile uint8_t(*)[64])(a))

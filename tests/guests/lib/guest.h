@@ -31,17 +31,17 @@ void check_failed(const char *what, const char *file, int line, uint64_t got, ui
 			check_failed(#cond, __FILE_NAME__, __LINE__, 0, 1); \
 	} while (0)
 
-#define CHECK_EQ(a, b)                                                                \
-	do {                                                                          \
-		uint64_t got_ = (uint64_t)(a), want_ = (uint64_t)(b);                 \
-		if (got_ != want_)                                                    \
+#define CHECK_EQ(a, b)                                                                    \
+	do {                                                                              \
+		uint64_t got_ = (uint64_t)(a), want_ = (uint64_t)(b);                     \
+		if (got_ != want_)                                                        \
 			check_failed(#a " == " #b, __FILE_NAME__, __LINE__, got_, want_); \
 	} while (0)
 
 /* ---- exceptions -------------------------------------------------------------------------- */
 
 enum { DE, DB, NMI, BP, OF, BR, UD, NM, DF, TS = 10, NP, SS, GP, PF, MF = 16, AC, MC, XM };
-#define NO_TRAP 0xffu
+#define NO_TRAP	  0xffu
 #define USER_DONE 0x40u /* INT 40h: how code in ring 3 ends */
 
 #if GUEST_BITS == 64
@@ -89,20 +89,19 @@ void trap_init(void);
  * Executes one instruction that may fault; the vector, or NO_TRAP. Checks that the exception points
  * at it.
  */
-#define TRY(insn, out, in, ...)                                               \
-	({                                                                    \
-		trap.vector = NO_TRAP;                                        \
-		__asm__ volatile("mov" W " $771f, trap_resume\n\t"            \
-				 "mov" W " $770f, trap_insn\n"                \
-				 "770:\t" insn "\n"                           \
-				 "771:\tmov" W " $0, trap_resume"             \
-				 : out                                        \
-				 : in                                         \
-				 : "memory", "cc", ##__VA_ARGS__);            \
-		if (trap.vector != NO_TRAP && trap.rip != trap_insn)          \
-			check_failed("RIP of the exception at " insn, __FILE_NAME__, \
-				     __LINE__, trap.rip, trap_insn);          \
-		trap.vector;                                                  \
+#define TRY(insn, out, in, ...)                                                                \
+	({                                                                                     \
+		trap.vector = NO_TRAP;                                                         \
+		__asm__ volatile("mov" W " $771f, trap_resume\n\t"                             \
+				 "mov" W " $770f, trap_insn\n"                                 \
+				 "770:\t" insn "\n"                                            \
+				 "771:\tmov" W " $0, trap_resume"                              \
+				 : out:in                                                      \
+				 : "memory", "cc", ##__VA_ARGS__);                             \
+		if (trap.vector != NO_TRAP && trap.rip != trap_insn)                           \
+			check_failed("RIP of the exception at " insn, __FILE_NAME__, __LINE__, \
+				     trap.rip, trap_insn);                                     \
+		trap.vector;                                                                   \
 	})
 
 /* ---- ring 3 and virtual-8086 mode -------------------------------------------------------- */

@@ -83,8 +83,8 @@ _Noreturn void guest_end(void)
 void check_failed(const char *what, const char *file, int line, uint64_t got, uint64_t want)
 {
 	print("FAIL %s: %s %s:%u\n", GUEST_NAME, what, file, (unsigned)line);
-	print("  got %llx, want %llx, exception %u\n", (unsigned long long)got, (unsigned long long)want,
-	      trap.vector);
+	print("  got %llx, want %llx, exception %u\n", (unsigned long long)got,
+	      (unsigned long long)want, trap.vector);
 	if (++failures == FAILURES_MAX)
 		guest_end();
 }

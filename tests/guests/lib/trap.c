@@ -48,14 +48,15 @@ void trap_handle(struct trap_frame *f)
 #endif
 	if (!trap_resume) {
 		for (unsigned i = trap.count > 6 ? trap.count - 6 : 0; i < trap.count; i++)
-			print("  before: exception %u at %lx\n", history[i % 8].vector, history[i % 8].rip);
-		print("FAIL %s: unexpected exception %u, error %lx, CS:RIP %lx:%lx, CR2 %lx\n", GUEST_NAME,
-		      trap.vector, trap.error, trap.cs, trap.rip, trap.cr2);
+			print("  before: exception %u at %lx\n", history[i % 8].vector,
+			      history[i % 8].rip);
+		print("FAIL %s: unexpected exception %u, error %lx, CS:RIP %lx:%lx, CR2 %lx\n",
+		      GUEST_NAME, trap.vector, trap.error, trap.cs, trap.rip, trap.cr2);
 		guest_exit(2);
 	}
 	(void)from_user;
 	f->rip = (__typeof__(f->rip))trap_resume;
-	f->rflags &= (__typeof__(f->rflags)) ~(RFLAGS_TF | RFLAGS_IF);
+	f->rflags &= (__typeof__(f->rflags))~(RFLAGS_TF | RFLAGS_IF);
 	trap_resume = 0;
 }
 
@@ -102,10 +103,9 @@ static uint8_t user_stack[4096] __attribute__((aligned(16)));
 
 void idt_set(unsigned vector, unsigned long handler, unsigned type_dpl)
 {
-	idt[vector] = (struct gate){
-		.low = (uint16_t)handler,
-		.selector = SEL_CODE,
-		.type = (uint8_t)type_dpl,
+	idt[vector] = (struct gate)
+	{
+		.low = (uint16_t)handler, .selector = SEL_CODE, .type = (uint8_t)type_dpl,
 		.mid = (uint16_t)(handler >> 16),
 #if GUEST_BITS == 64
 		.high = (uint32_t)(handler >> 32),
@@ -115,7 +115,8 @@ void idt_set(unsigned vector, unsigned long handler, unsigned type_dpl)
 
 static void tss_init(void)
 {
-	unsigned long base = (unsigned long)&tss, top = (unsigned long)(trap_stack + sizeof(trap_stack));
+	unsigned long base = (unsigned long)&tss,
+		      top = (unsigned long)(trap_stack + sizeof(trap_stack));
 	uint64_t *d = (uint64_t *)gdt + 9;
 	uint16_t selector = 0x48;
 

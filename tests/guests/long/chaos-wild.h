@@ -25,8 +25,9 @@ static void tables(void)
 		for (unsigned i = 0; i < 512; i++) {
 			uint64_t r = random();
 
-			wild[level][i] = (r & 0xff) < 200 && level < 3 ? (uint64_t)wild[level + 1] | 7 | (r & 0x80)
-							      : r & ((1ull << (r & 63)) - 1);
+			wild[level][i] = (r & 0xff) < 200 && level < 3
+						 ? (uint64_t)wild[level + 1] | 7 | (r & 0x80)
+						 : r & ((1ull << (r & 63)) - 1);
 		}
 	}
 	boot_pml4[1] = (uint64_t)wild[0] | 7;
@@ -65,8 +66,8 @@ static void code(void)
 			 "1:\tmov user_saved_sp, %%rsp\n\tpop %%rbp\n\tpop %%rbx"
 			 :
 			 : "r"(CODE)
-			 : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
-			   "r15", "memory", "cc");
+			 : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12",
+			   "r13", "r14", "r15", "memory", "cc");
 	trap_hook = NULL;
 }
 

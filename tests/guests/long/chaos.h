@@ -12,9 +12,9 @@ static uint64_t user_pd[512] __attribute__((aligned(4096)));
 static uint64_t user_table[512] __attribute__((aligned(4096)));
 static unsigned traps, user_runs;
 
-#define WILD 0x40000000ul	   /* linear addresses with random entries */
+#define WILD 0x40000000ul	  /* linear addresses with random entries */
 #define USER 0xffff800000000000ul /* one page of code, one of stack: all that ring 3 has */
-#define CODE 0x200000ul		   /* their frames */
+#define CODE 0x200000ul		  /* their frames */
 
 static uint64_t random(void)
 {
@@ -53,13 +53,13 @@ static void count(unsigned vector)
 static void msr(void)
 {
 	static const uint32_t interesting[] = {
-		0x10,  0x17,  0x1b,  0x3b,	 0x8b,	     0xfe,	 0x174,	     0x175,
-		0x176, 0x179, 0x1a0, 0x1d9,	 0x277,	     0x2ff,	 0x3a,	     0x480,
-		0x6e0, 0x800, 0x830, 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0xc0000100,
-		0xc0000101, 0xc0000102, 0xc0000103, 0xda0,
+		0x10,	    0x17,	0x1b,	    0x3b,	0x8b,	    0xfe,	0x174,
+		0x175,	    0x176,	0x179,	    0x1a0,	0x1d9,	    0x277,	0x2ff,
+		0x3a,	    0x480,	0x6e0,	    0x800,	0x830,	    0xc0000081, 0xc0000082,
+		0xc0000083, 0xc0000084, 0xc0000100, 0xc0000101, 0xc0000102, 0xc0000103, 0xda0,
 	};
 	uint64_t r = random();
-	uint32_t n = r & 1 ? interesting[(r >> 8) % (sizeof(interesting) / 4)]
+	uint32_t n = r & 1   ? interesting[(r >> 8) % (sizeof(interesting) / 4)]
 		     : r & 2 ? (uint32_t)(r >> 8) & 0x1fff
 		     : r & 4 ? 0xc0000000 | (uint32_t)(r >> 8 & 0x1fff)
 			     : (uint32_t)value();
@@ -79,8 +79,8 @@ static void port(void)
 	uint64_t r = random(), v = value(), to = 0x100000 + (v & 0xffff), many = v >> 57;
 	uint16_t p = r & 1 ? (uint16_t)(TESTDEV - 4 + (r >> 8 & 31)) : (uint16_t)(r >> 8);
 
-	if ((p >= PORT_EXIT - 3 && p <= PORT_EXIT) || (p >= PORT_CONSOLE - 3 && p <= PORT_CONSOLE) ||
-	    (p >= 0x3ff && p <= 0x402))
+	if ((p >= PORT_EXIT - 3 && p <= PORT_EXIT) ||
+	    (p >= PORT_CONSOLE - 3 && p <= PORT_CONSOLE) || (p >= 0x3ff && p <= 0x402))
 		return; /* would end it, or garble what it prints */
 	switch (r >> 32 & 7) {
 	case 0:
@@ -139,7 +139,8 @@ static void control(void)
 		count(try_cr8(v));
 		break;
 	case 6:
-		count(TRY("xsetbv", OUT(), IN("a"((uint32_t)v), "d"(r & 8 ? v >> 32 : 0), "c"(r >> 8 & 1))));
+		count(TRY("xsetbv", OUT(),
+			  IN("a"((uint32_t)v), "d"(r & 8 ? v >> 32 : 0), "c"(r >> 8 & 1))));
 		break;
 	default:
 		count(TRY("lmsw %w0", OUT(), IN("r"(v))));
@@ -173,7 +174,8 @@ static void tables(void)
 		uint64_t base;
 	} old, wild = {(uint16_t)value(), value()};
 
-	wild.base = (uint64_t)((int64_t)(wild.base << 16) >> 16); /* else it faults without a table */
+	wild.base =
+		(uint64_t)((int64_t)(wild.base << 16) >> 16); /* else it faults without a table */
 	if (random() & 1) {
 		__asm__ volatile("sidt %0" : "=m"(old));
 		__asm__ volatile("lidt %1\n\tcpuid\n\tlidt %0"
@@ -194,7 +196,9 @@ static void hypercall(void)
 {
 	uint64_t a = random() & 1 ? random() & 15 : value();
 
-	__asm__ volatile("vmcall" : "+a"(a) : "D"(value()), "S"(value()), "d"(value()), "c"(value()));
+	__asm__ volatile("vmcall"
+			 : "+a"(a)
+			 : "D"(value()), "S"(value()), "d"(value()), "c"(value()));
 }
 
 /* A random entry of the lowest level: memory, devices, nothing, reserved bits. */
@@ -248,7 +252,7 @@ static void leaf(void)
 {
 	uint64_t r = random();
 
-	cpuid(r & 1 ? (uint32_t)(r >> 8 & 31)
+	cpuid(r & 1   ? (uint32_t)(r >> 8 & 31)
 	      : r & 2 ? 0x40000000 + (uint32_t)(r >> 8 & 31)
 	      : r & 4 ? 0x80000000 + (uint32_t)(r >> 8 & 15)
 		      : (uint32_t)value(),

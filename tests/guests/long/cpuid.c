@@ -20,16 +20,16 @@ static void hidden(void)
 {
 	struct cpuid r = cpuid(1, 0);
 
-	CHECK_EQ(r.ecx >> 31, 1);    /* under a hypervisor */
-	CHECK_EQ(r.ecx >> 5 & 1, 0); /* VMX */
-	CHECK_EQ(r.ecx >> 3 & 1, 0); /* MONITOR */
-	CHECK_EQ(r.ecx >> 6 & 1, 0); /* SMX */
-	CHECK_EQ(r.ecx >> 15 & 1, 0); /* performance counters */
-	CHECK_EQ(r.ecx >> 17 & 1, 0); /* PCID */
-	CHECK_EQ(r.edx >> 12 & 1, 0); /* MTRR */
-	CHECK_EQ(r.edx >> 28 & 1, 0); /* HTT */
+	CHECK_EQ(r.ecx >> 31, 1);	/* under a hypervisor */
+	CHECK_EQ(r.ecx >> 5 & 1, 0);	/* VMX */
+	CHECK_EQ(r.ecx >> 3 & 1, 0);	/* MONITOR */
+	CHECK_EQ(r.ecx >> 6 & 1, 0);	/* SMX */
+	CHECK_EQ(r.ecx >> 15 & 1, 0);	/* performance counters */
+	CHECK_EQ(r.ecx >> 17 & 1, 0);	/* PCID */
+	CHECK_EQ(r.edx >> 12 & 1, 0);	/* MTRR */
+	CHECK_EQ(r.edx >> 28 & 1, 0);	/* HTT */
 	CHECK_EQ(r.edx & 0x179, 0x179); /* FPU, PSE, TSC, MSR, PAE, CX8 */
-	CHECK_EQ(r.ebx >> 24, 0);    /* APIC ID */
+	CHECK_EQ(r.ebx >> 24, 0);	/* APIC ID */
 	r = cpuid(7, 0);
 	CHECK_EQ(r.ebx >> 2 & 1, 0);  /* SGX */
 	CHECK_EQ(r.ebx >> 10 & 1, 0); /* INVPCID */

@@ -7,7 +7,7 @@ static void cr4(void)
 {
 	unsigned long old = read_cr4();
 
-	CHECK_EQ(old, CR4_PAE); /* nothing of what the CPU has for its VMX */
+	CHECK_EQ(old, CR4_PAE);			/* nothing of what the CPU has for its VMX */
 	CHECK_EQ(try_cr4(old | 1ul << 13), GP); /* VMXE: not offered */
 	CHECK_EQ(try_cr4(old | 1ul << 14), GP); /* SMXE */
 	CHECK_EQ(try_cr4(old | 1ul << 17), GP); /* PCIDE */

@@ -1,6 +1,6 @@
 /*
- * DR0 to DR7: values, reserved bits, aliases, general detect, data and instruction breakpoints, also
- * on instructions that exit.
+ * DR0 to DR7: values, reserved bits, aliases, general detect, data and instruction breakpoints,
+ * also on instructions that exit.
  */
 #include "cpu.h"
 
@@ -57,7 +57,8 @@ static void on_instructions(void)
 {
 	unsigned long first, second, third;
 
-	/* On an instruction that exits, then on the next: RF must not live longer than the first. */
+	/* On an instruction that exits, then on the next: RF must not live longer than the first.
+	 */
 	trap_hook = note;
 	seen = 0;
 	__asm__ volatile("lea 1f, %%rcx\n\tmov %%rcx, %%dr0\n\tmov %%rcx, %0\n\t"
@@ -91,7 +92,10 @@ static void on_data(void)
 	(void)MEM32(0x100000);
 	MEM32(0x100004) = 1;
 	CHECK_EQ(seen, 0);
-	__asm__ volatile("movb $1, 3(%1)\n1:\tlea 1b, %0" : "=&r"(after) : "r"(0x100000ul) : "memory");
+	__asm__ volatile("movb $1, 3(%1)\n1:\tlea 1b, %0"
+			 : "=&r"(after)
+			 : "r"(0x100000ul)
+			 : "memory");
 	CHECK_EQ(seen, 1);
 	CHECK_EQ(seen_rip[0], after);
 	CHECK_EQ(seen_dr6[0] & 0xf, 1);

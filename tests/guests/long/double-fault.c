@@ -39,7 +39,8 @@ void guest_main(void)
 	CHECK_EQ(trap.error, 0);
 	CHECK_EQ(PROVOKE("mov %0, %%cr4", IN("r"(1ul << 31))), DF);
 	restore_gate(GP);
-	/* Benign first: the second is delivered. The error code names the gate, with IDT and EXT. */
+	/* Benign first: the second is delivered. The error code names the gate, with IDT and EXT.
+	 */
 	remove_gate(UD);
 	CHECK_EQ(PROVOKE("ud2", IN()), NP);
 	CHECK_EQ(trap.error, UD * 8 + 3);

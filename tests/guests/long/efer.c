@@ -42,10 +42,11 @@ void guest_main(void)
 	MEM8(0x200000) = 0xc3;
 	CHECK_EQ(TRY("movb (%0), %%al", OUT(), IN("r"(1ul << 21)), "rax"), NO_TRAP);
 	trap.vector = NO_TRAP;
-	__asm__ volatile("movq $1f, trap_resume\n\tmov %%rsp, %%rbx\n\tcall *%0\n1:\tmov %%rbx, %%rsp"
-			 :
-			 : "r"(0x200000ul)
-			 : "memory", "rbx");
+	__asm__ volatile(
+		"movq $1f, trap_resume\n\tmov %%rsp, %%rbx\n\tcall *%0\n1:\tmov %%rbx, %%rsp"
+		:
+		: "r"(0x200000ul)
+		: "memory", "rbx");
 	CHECK_EQ(trap.vector, PF);
 	CHECK_EQ(trap.error, 0x11);
 }

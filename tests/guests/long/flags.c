@@ -11,7 +11,10 @@ static void set_flags(unsigned long v)
 static void in_user_popf(void)
 {
 	/* IOPL and IF do not change in ring 3, and that is no fault. */
-	__asm__ volatile("push $0x3202\n\tpopf\n\tpushf\n\tpop %%rax\n\tint $0x40" : : : "rax", "cc");
+	__asm__ volatile("push $0x3202\n\tpopf\n\tpushf\n\tpop %%rax\n\tint $0x40"
+			 :
+			 :
+			 : "rax", "cc");
 }
 
 static void in_user_cli(void)
@@ -48,9 +51,15 @@ void guest_main(void)
 	set_flags(2);
 	CHECK_EQ(f & (RFLAGS_RF | RFLAGS_VM), 0); /* POPF does not set these */
 	/* An exit in between keeps arithmetic flags. */
-	__asm__ volatile("stc\n\tcpuid\n\tpushf\n\tpop %0" : "=r"(f) : "a"(0) : "rbx", "rcx", "rdx", "cc");
+	__asm__ volatile("stc\n\tcpuid\n\tpushf\n\tpop %0"
+			 : "=r"(f)
+			 : "a"(0)
+			 : "rbx", "rcx", "rdx", "cc");
 	CHECK_EQ(f & 1, 1);
-	__asm__ volatile("clc\n\tin %%dx, %%al\n\tpushf\n\tpop %0" : "=r"(f) : "d"(TESTDEV) : "rax", "cc");
+	__asm__ volatile("clc\n\tin %%dx, %%al\n\tpushf\n\tpop %0"
+			 : "=r"(f)
+			 : "d"(TESTDEV)
+			 : "rax", "cc");
 	CHECK_EQ(f & 1, 0);
 	trap_hook = note;
 	CHECK_EQ(user_call(in_user_popf, 0), USER_DONE);

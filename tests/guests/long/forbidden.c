@@ -28,6 +28,7 @@ void guest_main(void)
 	CHECK_EQ(TRY("wbinvd", OUT(), IN()), NO_TRAP);
 	CHECK_EQ(user_call(in_user_wbinvd, 0), GP);
 	CHECK_EQ(TRY("rep nop", OUT(), IN()), NO_TRAP);
-	CHECK_EQ(TRY("invlpg (%0)", OUT(), IN("r"(1ul << 47))), NO_TRAP); /* not canonical: nothing */
+	CHECK_EQ(TRY("invlpg (%0)", OUT(), IN("r"(1ul << 47))),
+		 NO_TRAP); /* not canonical: nothing */
 	CHECK_EQ(TRY("rsm", OUT(), IN()), UD);
 }

@@ -8,9 +8,10 @@
 #define ROUNDS 40u
 
 static uint8_t area[512] __attribute__((aligned(64))), again[512] __attribute__((aligned(64)));
-static uint64_t ymm[16][4] __attribute__((aligned(32))), ymm_again[16][4] __attribute__((aligned(32)));
+static uint64_t ymm[16][4] __attribute__((aligned(32))),
+	ymm_again[16][4] __attribute__((aligned(32)));
 
-#define EACH_YMM(op)                                                                          \
+#define EACH_YMM(op)                                                                            \
 	op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(8) op(9) op(10) op(11) op(12) op(13) \
 		op(14) op(15)
 #define LOAD(n)	 __asm__ volatile("vmovups %0, %%ymm" #n : : "m"(ymm[n]));
@@ -50,9 +51,9 @@ static void check_reset(void)
 static void fill(void)
 {
 	__asm__ volatile("fninit\n\tfxsave64 %0" : "=m"(area));
-	*(uint16_t *)area = SEED & 1 ? 0x037f : 0x0b7f;	     /* FCW: rounding */
+	*(uint16_t *)area = SEED & 1 ? 0x037f : 0x0b7f;	       /* FCW: rounding */
 	*(uint32_t *)(area + 24) = SEED & 1 ? 0x3f80 : 0x5f80; /* MXCSR */
-	area[4] = 0xff;						     /* all eight x87 registers hold a number */
+	area[4] = 0xff; /* all eight x87 registers hold a number */
 	for (unsigned i = 0; i < 8; i++) {
 		*(uint64_t *)(area + 32 + 16 * i) = 0x8000000000000000 | (uint64_t)SEED << 40 | i;
 		*(uint16_t *)(area + 40 + 16 * i) = 0x3fff;

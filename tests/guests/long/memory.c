@@ -1,10 +1,10 @@
 /*
- * All of a large memory is there, to its last byte, and what comes next is not (mem=1G). Not a part
- * of it is another's name for another part.
+ * All of a large memory is there, to its last byte, and what comes next is not (mem=512M). Not a
+ * part of it is another's name for another part.
  */
 #include "cpu.h"
 
-#define END 0x40000000ul
+#define END 0x20000000ul
 
 void guest_main(void)
 {

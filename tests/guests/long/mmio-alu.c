@@ -3,39 +3,39 @@
  */
 #include "cpu.h"
 
-#define DEV (TESTDEV_MEM + 0x40)
-#define RAM 0x100040ul
+#define DEV   (TESTDEV_MEM + 0x40)
+#define RAM   0x100040ul
 #define FLAGS 0x8d5u
 
 /* Executes the same on RAM and on the device; both must agree in memory, register and flags. */
-#define BOTH(insn, initial, source)                                                          \
-	do {                                                                                 \
+#define BOTH(insn, initial, source)                                                              \
+	do {                                                                                     \
 		uint64_t s1 = (source), s2 = (source), f1, f2, a1 = 0x1122334455667788, a2 = a1; \
-		MEM64(RAM) = MEM64(DEV) = (initial);                                         \
-		__asm__ volatile("push %4\n\tpopf\n\t" insn "\n\tpushf\n\tpop %2"            \
-				 : "+c"(s1), "+a"(a1), "=&r"(f1)                             \
-				 : "D"(RAM), "r"(0x8d7ul)                                    \
-				 : "memory", "cc");                                          \
-		__asm__ volatile("push %4\n\tpopf\n\t" insn "\n\tpushf\n\tpop %2"            \
-				 : "+c"(s2), "+a"(a2), "=&r"(f2)                             \
-				 : "D"(DEV), "r"(0x8d7ul)                                    \
-				 : "memory", "cc");                                          \
-		CHECK_EQ(MEM64(DEV), MEM64(RAM));                                            \
-		CHECK_EQ(s2, s1);                                                            \
-		CHECK_EQ(a2, a1);                                                            \
-		if ((f1 ^ f2) & FLAGS)                                                       \
-			check_failed("flags of " insn, __FILE_NAME__, __LINE__, f2, f1);     \
+		MEM64(RAM) = MEM64(DEV) = (initial);                                             \
+		__asm__ volatile("push %4\n\tpopf\n\t" insn "\n\tpushf\n\tpop %2"                \
+				 : "+c"(s1), "+a"(a1), "=&r"(f1)                                 \
+				 : "D"(RAM), "r"(0x8d7ul)                                        \
+				 : "memory", "cc");                                              \
+		__asm__ volatile("push %4\n\tpopf\n\t" insn "\n\tpushf\n\tpop %2"                \
+				 : "+c"(s2), "+a"(a2), "=&r"(f2)                                 \
+				 : "D"(DEV), "r"(0x8d7ul)                                        \
+				 : "memory", "cc");                                              \
+		CHECK_EQ(MEM64(DEV), MEM64(RAM));                                                \
+		CHECK_EQ(s2, s1);                                                                \
+		CHECK_EQ(a2, a1);                                                                \
+		if ((f1 ^ f2) & FLAGS)                                                           \
+			check_failed("flags of " insn, __FILE_NAME__, __LINE__, f2, f1);         \
 	} while (0)
 
-#define ALU(op)                                                              \
-	do {                                                                 \
-		BOTH(op "b %%cl, (%%rdi)", 0x7f80ff00017f8001, 0x81);        \
-		BOTH(op "w %%cx, (%%rdi)", 0x7f80ff00017f8001, 0x8181);      \
-		BOTH(op "l %%ecx, (%%rdi)", 0x7f80ff00817f8001, 0x7fffffff); \
+#define ALU(op)                                                                      \
+	do {                                                                         \
+		BOTH(op "b %%cl, (%%rdi)", 0x7f80ff00017f8001, 0x81);                \
+		BOTH(op "w %%cx, (%%rdi)", 0x7f80ff00017f8001, 0x8181);              \
+		BOTH(op "l %%ecx, (%%rdi)", 0x7f80ff00817f8001, 0x7fffffff);         \
 		BOTH(op "q %%rcx, (%%rdi)", 0x7f80ff00817f8001, 0x8000000000000001); \
-		BOTH(op "l (%%rdi), %%ecx", 0x7f80ff00817f8001, 0xf7fffffff); \
-		BOTH(op "q $-5, (%%rdi)", 0x7f80ff00817f8001, 0);            \
-		BOTH(op "l $0x12345678, (%%rdi)", 0xffffffffffffffff, 0);    \
+		BOTH(op "l (%%rdi), %%ecx", 0x7f80ff00817f8001, 0xf7fffffff);        \
+		BOTH(op "q $-5, (%%rdi)", 0x7f80ff00817f8001, 0);                    \
+		BOTH(op "l $0x12345678, (%%rdi)", 0xffffffffffffffff, 0);            \
 	} while (0)
 
 static void alu(void)

@@ -57,7 +57,10 @@ static void compare(void)
 	uint64_t di = DEV + 0x300, cx = 100, si = RAM, a = 0;
 	bool equal;
 
-	__asm__ volatile("repne scasb\n\tsete %2" : "+D"(di), "+c"(cx), "=q"(equal) : "a"(5) : "cc");
+	__asm__ volatile("repne scasb\n\tsete %2"
+			 : "+D"(di), "+c"(cx), "=q"(equal)
+			 : "a"(5)
+			 : "cc");
 	CHECK_EQ(di, DEV + 0x306);
 	CHECK_EQ(cx, 94);
 	CHECK(equal);

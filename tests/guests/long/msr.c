@@ -57,7 +57,8 @@ static void addresses(void)
 		CHECK_EQ(rdmsr(canonical[i]), 0xffff800000001000);
 		CHECK_EQ(try_wrmsr(canonical[i], 0), NO_TRAP);
 	}
-	/* IA32_FMASK has 32 bits, but Bochs 2.7 takes any and CRVM lets the CPU check it: no test. */
+	/* IA32_FMASK has 32 bits, but Bochs 2.7 takes any and CRVM lets the CPU check it: no test.
+	 */
 	CHECK_EQ(try_wrmsr(0xc0000081, 0x123456789abcdef0), NO_TRAP);
 	CHECK_EQ(rdmsr(0xc0000081), 0x123456789abcdef0);
 }

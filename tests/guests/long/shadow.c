@@ -4,19 +4,19 @@
 #include "cpu.h"
 
 #define UNDER_STI(insn, out, in, ...) \
-	__asm__ volatile("sti\n\t" insn "\n\tcli" : out : in : "memory", "cc", ##__VA_ARGS__)
-#define UNDER_MOV_SS(insn, out, in, ...)                                                   \
-	__asm__ volatile("mov %%ss, %%r8d\n\tmov %%r8d, %%ss\n\t" insn : out : in : "r8", \
-			 "memory", "cc", ##__VA_ARGS__)
-#define FAULT(prefix, insn, vec, ...)                                                  \
-	do {                                                                           \
-		trap.vector = NO_TRAP;                                                 \
+	__asm__ volatile("sti\n\t" insn "\n\tcli" : out:in : "memory", "cc", ##__VA_ARGS__)
+#define UNDER_MOV_SS(insn, out, in, ...)                                      \
+	__asm__ volatile("mov %%ss, %%r8d\n\tmov %%r8d, %%ss\n\t" insn:out:in \
+			 : "r8", "memory", "cc", ##__VA_ARGS__)
+#define FAULT(prefix, insn, vec, ...)                                                    \
+	do {                                                                             \
+		trap.vector = NO_TRAP;                                                   \
 		__asm__ volatile("mov %%ss, %%r8d\n\tmovq $771f, trap_resume\n\t" prefix \
-				 "\n\t" insn "\n771:\tcli"                             \
-				 :                                                     \
-				 :                                                     \
-				 : "r8", "memory", "cc", ##__VA_ARGS__);               \
-		CHECK_EQ(trap.vector, vec);                                            \
+				 "\n\t" insn "\n771:\tcli"                               \
+				 :                                                       \
+				 :                                                       \
+				 : "r8", "memory", "cc", ##__VA_ARGS__);                 \
+		CHECK_EQ(trap.vector, vec);                                              \
 	} while (0)
 
 void guest_main(void)

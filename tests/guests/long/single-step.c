@@ -60,11 +60,11 @@ static void steps(void)
 			 "mov %%cr8, %%rax\n27:\t"
 			 "pushf\n28:\tandq $~0x100, (%%rsp)\n29:\tpopf\n30:\tnop\n\t"
 			 ".pushsection .rodata\n\t.globl points, points_end\n\t.balign 8\n"
-			 "points:\t" POINT(10b) POINT(11b) POINT(12b) POINT(13b) POINT(14b)
-			 POINT(15b) POINT(16b) POINT(17b) POINT(17b) POINT(17b) POINT(18b)
-			 POINT(19b) POINT(20b) POINT(21b) POINT(22b) POINT(23b) POINT(24b)
-			 POINT(25b) POINT(26b) POINT(27b) POINT(28b) POINT(29b) POINT(30b)
-			 "points_end:\n\t.popsection"
+			 "points:\t" POINT(10b) POINT(11b) POINT(12b) POINT(13b) POINT(14b) POINT(
+				 15b) POINT(16b) POINT(17b) POINT(17b) POINT(17b) POINT(18b)
+				 POINT(19b) POINT(20b) POINT(21b) POINT(22b) POINT(23b) POINT(24b)
+					 POINT(25b) POINT(26b) POINT(27b) POINT(28b) POINT(29b)
+						 POINT(30b) "points_end:\n\t.popsection"
 			 :
 			 :
 			 : "rax", "rbx", "rcx", "rdx", "rsi", "memory", "cc");
@@ -77,22 +77,23 @@ static void steps(void)
 static void shadow(void)
 {
 	count = 0;
-	__asm__ volatile("mov %%ss, %%r8d\n\t"
-			 "mov $0xe000, %%edx\n\t"
-			 "pushf\n\torq $0x100, (%%rsp)\n\tpopf\n\t"
-			 "mov %%r8d, %%ss\n\tcpuid\n40:\t"
-			 "mov %%r8d, %%ss\n\tnop\n41:\t"
-			 "mov $0xe000, %%edx\n42:\t"
-			 "mov %%r8d, %%ss\n\tin %%dx, %%al\n43:\t"
-			 "sti\n44:\tcpuid\n45:\tcli\n46:\t"
-			 "pushf\n47:\tandq $~0x100, (%%rsp)\n48:\tpopf\n49:\tnop\n\t"
-			 ".pushsection .rodata\n\t.globl shadow_points, shadow_points_end\n\t.balign 8\n"
-			 "shadow_points:\t" POINT(40b) POINT(41b) POINT(42b) POINT(43b) POINT(44b)
-			 POINT(45b) POINT(46b) POINT(47b) POINT(48b) POINT(49b)
-			 "shadow_points_end:\n\t.popsection"
-			 :
-			 :
-			 : "rax", "rbx", "rcx", "rdx", "r8", "memory", "cc");
+	__asm__ volatile(
+		"mov %%ss, %%r8d\n\t"
+		"mov $0xe000, %%edx\n\t"
+		"pushf\n\torq $0x100, (%%rsp)\n\tpopf\n\t"
+		"mov %%r8d, %%ss\n\tcpuid\n40:\t"
+		"mov %%r8d, %%ss\n\tnop\n41:\t"
+		"mov $0xe000, %%edx\n42:\t"
+		"mov %%r8d, %%ss\n\tin %%dx, %%al\n43:\t"
+		"sti\n44:\tcpuid\n45:\tcli\n46:\t"
+		"pushf\n47:\tandq $~0x100, (%%rsp)\n48:\tpopf\n49:\tnop\n\t"
+		".pushsection .rodata\n\t.globl shadow_points, shadow_points_end\n\t.balign 8\n"
+		"shadow_points:\t" POINT(40b) POINT(41b) POINT(42b) POINT(43b) POINT(44b) POINT(45b)
+			POINT(46b) POINT(47b) POINT(48b)
+				POINT(49b) "shadow_points_end:\n\t.popsection"
+		:
+		:
+		: "rax", "rbx", "rcx", "rdx", "r8", "memory", "cc");
 	compare(shadow_points, shadow_points_end);
 }
 

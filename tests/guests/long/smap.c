@@ -22,10 +22,11 @@ static void smep(void)
 	write_cr4(read_cr4() | CR4_SMEP);
 	CHECK(read_cr4() & CR4_SMEP);
 	trap.vector = NO_TRAP;
-	__asm__ volatile("movq $1f, trap_resume\n\tmov %%rsp, %%rbx\n\tcall *%0\n1:\tmov %%rbx, %%rsp"
-			 :
-			 : "r"(USER)
-			 : "memory", "rbx");
+	__asm__ volatile(
+		"movq $1f, trap_resume\n\tmov %%rsp, %%rbx\n\tcall *%0\n1:\tmov %%rbx, %%rsp"
+		:
+		: "r"(USER)
+		: "memory", "rbx");
 	CHECK_EQ(trap.vector, PF);
 	/* The instruction-fetch bit is there with SMEP even without NXE. */
 	CHECK_EQ(trap.error, 0x11);
@@ -44,7 +45,8 @@ static void smap(void)
 	CHECK_EQ(trap.error, 3);
 	CHECK_EQ(cx, 2);
 	CHECK_EQ(testdev_count(COUNT_STREAM_READS), 0);
-	CHECK_EQ(TRY("movl (%0), %%eax", OUT(), IN("r"(TESTDEV_MEM)), "rax"), PF); /* also a user page */
+	CHECK_EQ(TRY("movl (%0), %%eax", OUT(), IN("r"(TESTDEV_MEM)), "rax"),
+		 PF); /* also a user page */
 	set_ac(true);
 	CHECK_EQ(TRY("rep insb", OUT("+D"(di), "+c"(cx)), IN(PORT)), NO_TRAP);
 	CHECK_EQ(MEM8(USER + 1), 1);

@@ -32,7 +32,10 @@ __asm__("syscall_entry:\n\t"
 
 static void in_user(void)
 {
-	__asm__ volatile("std\n\tstc\n\tsyscall\n\tcld" : : : "rax", "rbx", "rcx", "rdx", "r11", "memory");
+	__asm__ volatile("std\n\tstc\n\tsyscall\n\tcld"
+			 :
+			 :
+			 : "rax", "rbx", "rcx", "rdx", "r11", "memory");
 	USER_END();
 }
 
@@ -85,7 +88,8 @@ void guest_main(void)
 	CHECK_EQ(user_call(in_user, 0), USER_DONE);
 	CHECK_EQ(seen_cs, 0x33);
 	CHECK(seen_rcx >= 13);
-	CHECK_EQ(TRY("sysretq", OUT(), IN("c"(1ul << 47), "r"(0)), "r11"), GP); /* not canonical: in ring 0 */
+	CHECK_EQ(TRY("sysretq", OUT(), IN("c"(1ul << 47), "r"(0)), "r11"),
+		 GP); /* not canonical: in ring 0 */
 	wrmsr(0x174, 0x08);
 	wrmsr(0x175, (uint64_t)(stack + sizeof(stack)));
 	wrmsr(0x176, (uint64_t)sysenter64);

@@ -9,8 +9,8 @@ static uint64_t vmcall(uint64_t number)
 	register uint64_t r8 __asm__("r8") = 8, r15 __asm__("r15") = 15;
 
 	__asm__ volatile("vmcall"
-			 : "+a"(number), "+D"(rdi), "+S"(rsi), "+d"(rdx), "+c"(rcx), "+b"(rbx), "+r"(r8),
-			   "+r"(r15));
+			 : "+a"(number), "+D"(rdi), "+S"(rsi), "+d"(rdx), "+c"(rcx), "+b"(rbx),
+			   "+r"(r8), "+r"(r15));
 	CHECK_EQ(rdi, 2);
 	CHECK_EQ(rsi, 3);
 	CHECK_EQ(rdx, 3);

@@ -4,8 +4,8 @@
  */
 #include "cpu.h"
 
-#define FIRST 0x100000ul
-#define LAST  0x180000ul
+#define FIRST  0x100000ul
+#define LAST   0x180000ul
 #define ROUNDS 60u
 
 void guest_main(void)

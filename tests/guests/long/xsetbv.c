@@ -35,7 +35,7 @@ void guest_main(void)
 	CHECK_EQ(r.eax & ~7u, 0); /* nothing that is not switched */
 	CHECK_EQ(try_xsetbv(0, 0), GP);
 	CHECK_EQ(try_xsetbv(0, 2), GP);
-	CHECK_EQ(try_xsetbv(0, 5), GP); /* AVX without SSE */
+	CHECK_EQ(try_xsetbv(0, 5), GP);	   /* AVX without SSE */
 	CHECK_EQ(try_xsetbv(0, 0xe7), GP); /* AVX-512 */
 	CHECK_EQ(try_xsetbv(0, 1ull << 63 | 1), GP);
 	CHECK_EQ(try_xsetbv(0, 1ull << 9 | 1), GP); /* PKRU */

@@ -43,10 +43,7 @@ static void strings(void)
 	table[1] = 0x105000 + 7;
 	invlpg((void *)(HIGH + 0x1000));
 	testdev_reset();
-	__asm__ volatile("rep insl"
-			 : "+D"(di), "+c"(cx)
-			 : "d"(TESTDEV_PORT_STREAM)
-			 : "memory");
+	__asm__ volatile("rep insl" : "+D"(di), "+c"(cx) : "d"(TESTDEV_PORT_STREAM) : "memory");
 	CHECK_EQ(di, HIGH + 0x1008);
 	CHECK_EQ(MEM32(0x100ffc), 1);
 	CHECK_EQ(MEM32(0x105000), 2);

@@ -25,10 +25,11 @@ static void pages(void)
 	CHECK_EQ(MEM32(0x100000), 0x90c3);
 	MEM32(HIGH + 0x1000) = 0xc3; /* RET */
 	trap.vector = NO_TRAP;
-	__asm__ volatile("movl $1f, trap_resume\n\tmov %%esp, %%ebx\n\tcall *%0\n1:\tmov %%ebx, %%esp"
-			 :
-			 : "r"(HIGH + 0x1000)
-			 : "memory", "ebx");
+	__asm__ volatile(
+		"movl $1f, trap_resume\n\tmov %%esp, %%ebx\n\tcall *%0\n1:\tmov %%ebx, %%esp"
+		:
+		: "r"(HIGH + 0x1000)
+		: "memory", "ebx");
 	CHECK_EQ(trap.vector, PF);
 	CHECK_EQ(trap.error, 0x11);
 	CHECK_EQ(trap.rip, HIGH + 0x1000);

@@ -16,7 +16,8 @@ static unsigned run(const uint8_t *code, unsigned size, unsigned iopl)
 	return vm86_enter(0, CODE / 16, RFLAGS_VM | iopl << 12 | 2);
 }
 
-#define RUN(iopl, ...) run((const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}), iopl)
+#define RUN(iopl, ...) \
+	run((const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}), iopl)
 
 void guest_main(void)
 {
@@ -25,13 +26,15 @@ void guest_main(void)
 	CHECK_EQ(trap.rip, 1);
 	CHECK_EQ(trap.rflags & RFLAGS_VM, RFLAGS_VM);
 	/* MOV EAX, 0; CPUID; MOV [1000h], EBX */
-	CHECK_EQ(RUN(3, 0x66, 0xb8, 0, 0, 0, 0x40, 0x0f, 0xa2, 0x66, 0x89, 0x1e, 0, 0x10), USER_DONE);
+	CHECK_EQ(RUN(3, 0x66, 0xb8, 0, 0, 0, 0x40, 0x0f, 0xa2, 0x66, 0x89, 0x1e, 0, 0x10),
+		 USER_DONE);
 	CHECK_EQ(MEM32(CODE + 0x1000), 0x4d565243);
-	CHECK_EQ(RUN(3, 0xf4), GP); /* HLT */
+	CHECK_EQ(RUN(3, 0xf4), GP);		/* HLT */
 	CHECK_EQ(RUN(3, 0x0f, 0x20, 0xc0), GP); /* MOV EAX, CR0 */
-	CHECK_EQ(RUN(3, 0x0f, 0x32), GP); /* RDMSR */
+	CHECK_EQ(RUN(3, 0x0f, 0x32), GP);	/* RDMSR */
 	CHECK_EQ(RUN(3, 0x0f, 0x01, 0xc4), UD); /* VMXOFF */
-	/* VMCALL with EAX 0: refused by its result, not by a fault. MOV EAX, 0; VMCALL; MOV [1000h], EAX */
+	/* VMCALL with EAX 0: refused by its result, not by a fault. MOV EAX, 0; VMCALL; MOV
+	 * [1000h], EAX */
 	CHECK_EQ(RUN(3, 0x66, 0x31, 0xc0, 0x0f, 0x01, 0xc1, 0x66, 0xa3, 0, 0x10), USER_DONE);
 	CHECK_EQ(MEM32(CODE + 0x1000) >> 31, 1);
 	/* Ports by the bitmap, even with IOPL 3. MOV DX, E000h; MOV AL, 5Ah; OUT DX, AL */

@@ -20,7 +20,9 @@ void guest_main(void)
 	CHECK_EQ(read_cr0() & CR0_ET, CR0_ET);
 	/* A segment is 16 times its selector. */
 	MEM32(0x6010) = 0x12345678;
-	__asm__ volatile("mov %1, %%fs\n\tmov %%fs:(0x10), %0" : "=r"(value) : "r"((uint16_t)0x600));
+	__asm__ volatile("mov %1, %%fs\n\tmov %%fs:(0x10), %0"
+			 : "=r"(value)
+			 : "r"((uint16_t)0x600));
 	CHECK_EQ(value, 0x12345678);
 	trap_hook = count_only;
 	trap.count = 0;
@@ -38,6 +40,7 @@ void guest_main(void)
 	CHECK_EQ(rdmsr(MSR_EFER), 0);
 	CHECK_EQ(TRY("movw (0xffff), %%ax", OUT(), IN(), "eax"), GP); /* 64 KiB */
 	CHECK_EQ(TRY("lldt %0", OUT(), IN("r"((uint16_t)0))), UD);
-	__asm__ volatile("ljmp $0x100, $1f - 0x1000\n1:\tmov %%cs, %0\n\tljmp $0, $2f\n2:" : "=r"(cs));
+	__asm__ volatile("ljmp $0x100, $1f - 0x1000\n1:\tmov %%cs, %0\n\tljmp $0, $2f\n2:"
+			 : "=r"(cs));
 	CHECK_EQ(cs, 0x100);
 }

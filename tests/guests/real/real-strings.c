@@ -13,10 +13,7 @@ static void outs(void)
 	for (unsigned i = 0; i < 8; i++)
 		MEM8(DATA + i) = (uint8_t)(i + 1);
 	testdev_reset();
-	__asm__ volatile("rep outsb"
-			 : "+S"(si), "+c"(cx)
-			 : "d"(TESTDEV_PORT_STREAM)
-			 : "memory");
+	__asm__ volatile("rep outsb" : "+S"(si), "+c"(cx) : "d"(TESTDEV_PORT_STREAM) : "memory");
 	CHECK_EQ(testdev_count(COUNT_SUM), 1 + 2 + 3 + 4);
 	CHECK_EQ(si, DATA + 4);
 	CHECK_EQ(cx, 0);
