@@ -16,6 +16,7 @@ enum emu_rflags {
 	FLAG_SF = 1u << 7,
 	FLAG_TF = 1u << 8,
 	FLAG_DF = 1u << 10,
+	FLAG_RF = 1u << 16,
 	FLAG_OF = 1u << 11,
 	FLAG_VM = 1u << 17,
 	FLAG_STATUS = FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF,

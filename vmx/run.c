@@ -357,7 +357,8 @@ void vmx_skip_insn(struct vcpu *v)
 	if (shadow & INTERRUPTIBILITY_STI_MOVSS)
 		vmcs_write_GUEST_INTERRUPTIBILITY(shadow & ~(uint32_t)INTERRUPTIBILITY_STI_MOVSS);
 	if (unlikely(rflags & (1u << 8 | 1u << 16))) {
-		if (rflags & 1u << 16) /* RF ends with the instruction that it was for */
+		/* RF ends with the instruction that it was for, not with one item of a string */
+		if (rflags & 1u << 16 && v->exit.insn_len)
 			vmcs_write_GUEST_RFLAGS(rflags & ~(1ul << 16));
 		if (rflags & 1u << 8) /* DR6.BS, as pending debug exception */
 			vmcs_write_GUEST_PENDING_DBG(vmcs_read_GUEST_PENDING_DBG() | 1u << 14);

@@ -183,6 +183,8 @@ static void take_msr(struct vcpu *v)
 	v->gpr[REG_RCX] = below(8) ? msrs[below(array_count(msrs))] : take(4);
 	if (below(2))
 		v->gpr[REG_RAX] = below(2) ? take(2) : take(8);
+	if (v->gpr[REG_RCX] == 0x1a0) /* IA32_MISC_ENABLE: only bit 0 may change */
+		v->gpr[REG_RAX] = 0x1800 + below(2);
 	if (below(2))
 		v->gpr[REG_RDX] = below(2) ? 0 : take(8);
 }
@@ -255,7 +257,7 @@ static void take_requests(struct run_vm *m)
 		m->vcpu.v.virt->reg[REG_INT_SHADOW] &= ~8ul;
 }
 
-struct run_vm *hostile_begin(const struct hostile_source *s, bool quick)
+struct run_vm *hostile_begin(const struct hostile_source *s, const struct vcpu_quick *quick)
 {
 	struct run_vm *m;
 	unsigned mode;
@@ -265,7 +267,7 @@ struct run_vm *hostile_begin(const struct hostile_source *s, bool quick)
 	run_machine_reset(0);
 	m = run_vm_new();
 	machine.backend->vcpu_load(&m->vcpu.v);
-	m->vcpu.v.quick = quick ? &vcpu_quick : NULL;
+	m->vcpu.v.quick = quick;
 	mode = below(3);
 	(mode == 0 ? run_mode_real : mode == 1 ? run_mode_32 : run_mode_64)(m);
 	m->vcpu.v.virt->reg[REG_RFLAGS] |= IF;
@@ -296,8 +298,7 @@ static void check_machine(const struct run_vm *m)
 	check(vv->v.exit.kind < EXIT_KIND_COUNT);
 	check(atomic_load(&vv->stopped) == (m->stops > 0) && m->stops <= 1);
 	check(!m->stops || m->stop_reason[0]);
-	for (size_t i = 0; i < RUN_ROM_SIZE; i++)
-		check(m->rom[i] == 0x90);
+	check(m->rom[0] == 0x90 && !memcmp(m->rom, m->rom + 1, RUN_ROM_SIZE - 1));
 }
 
 /* Each run() ends in an exit that is counted, in one that ends the VM, or behind a quick one. */
@@ -351,12 +352,16 @@ bool hostile_step(const struct hostile_source *s, struct run_vm *m)
 	return !m->stops;
 }
 
+/* By whole words. */
 static uint64_t mix(uint64_t digest, const void *bytes, size_t n)
 {
-	const uint8_t *p = bytes;
+	for (size_t i = 0; i + 8 <= n; i += 8) {
+		uint64_t word;
 
-	for (size_t i = 0; i < n; i++)
-		digest = (digest ^ p[i]) * 0x100000001b3;
+		memcpy(&word, (const uint8_t *)bytes + i, 8);
+		digest = (digest ^ word) * 0x9e3779b97f4a7c15;
+		digest ^= digest >> 29;
+	}
 	return digest;
 }
 
@@ -369,6 +374,11 @@ uint64_t hostile_digest(struct run_vm *m)
 	d = mix(d, f->reg, sizeof(f->reg));
 	for (unsigned i = 0; i < SEG_COUNT; i++)
 		d = mix(d, &f->segment[i].base, sizeof(f->segment[i].base));
+	d = mix(d, &m->vcpu.msr.tsc_adjust, 8);
+	d = mix(d, &m->vcpu.msr.apic_base, 8);
+	d = mix(d, &m->vcpu.msr.misc_enable, 8);
+	d = mix(d, &m->vcpu.msr.zero, 8);
+	d = mix(d, &m->vcpu.xcr0, 8);
 	d = mix(d, m->ram, RUN_RAM_SIZE);
 	d = mix(d, m->high, RUN_HIGH_SIZE);
 	d = mix(d, m->vm.test.counter, sizeof(m->vm.test.counter));
@@ -376,7 +386,7 @@ uint64_t hostile_digest(struct run_vm *m)
 	d = mix(d, m->vm.test.mmio, sizeof(m->vm.test.mmio));
 	d = mix(d, m->text, sizeof(m->text));
 	d = mix(d, m->stop_reason, sizeof(m->stop_reason));
-	d = mix(d, &f->delivery_count, sizeof(f->delivery_count));
+	d = mix(d, &(uint64_t){f->delivery_count}, 8);
 	for (unsigned i = 0; i < EXIT_KIND_COUNT; i++)
 		d = mix(d, &m->vcpu.stats.kind[i].count, 8);
 	return d;

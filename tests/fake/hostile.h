@@ -12,8 +12,8 @@ struct hostile_source {
 	void *ctx;
 };
 
-/* A new machine with one VM, in a mode that the source chooses. */
-struct run_vm *hostile_begin(const struct hostile_source *s, bool quick);
+/* A new machine with one VM, in a mode that the source chooses; `quick` may be NULL. */
+struct run_vm *hostile_begin(const struct hostile_source *s, const struct vcpu_quick *quick);
 /* Some exits in a row, through vcpu_step, and the checks. False: the VM has stopped. */
 bool hostile_step(const struct hostile_source *s, struct run_vm *m);
 /* All exits ever, quick ones too. */

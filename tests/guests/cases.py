@@ -3,6 +3,20 @@
 A batch is one boot: its guests run side by side, one VM each. `file` names build/guests/FILE.bin, made
 from tests/guests/{real,prot,long}/FILE.c. A guest that must pass prints `PASS FILE` and ends by the
 debug-exit port with code 0; one that must be stopped names the reason instead.
+
+Slips of good hypervisors, and where they would be found:
+
+    shadow of STI and MOV SS after an emulated instruction    single-step, shadow, debug-regs
+    upper bits of RAX after IN                                port-io
+    string I/O                                                strings, string-fault, prot-strings, real-strings
+    accesses across a region's end                            port-io, mmio-mov
+    events lost or combined wrongly                           double-fault, stop-delivery, stop-gate, real-inject
+    types of events                                           double-fault, real-inject, debug-regs
+    limits of GDTR and IDTR, LDTR after an exit               prot-mode, prot-ldt
+    guests that miss a TLB flush                              exit-flushes
+    starvation by a guest that exits, or never exits          busy, busy-exits, busy-strings
+
+What no case can show here: external interrupts and NMIs (there is no interrupt chip yet).
 """
 
 from dataclasses import dataclass, field
@@ -61,6 +75,7 @@ PROT = cases(
     "prot-sysenter",
     "prot-mmio",
     "prot-ldt",
+    "prot-oracle",
 )
 
 STOPS = [
@@ -105,6 +120,7 @@ LONG = cases(
     "mmio-mov",
     "mmio-alu",
     "mmio-strings",
+    "mmio-code",
     "cr0",
     "cr4",
     "smap",
@@ -123,6 +139,7 @@ LONG = cases(
     "leave-long",
     "fpu-traps",
     "hidden",
+    "walk-oracle",
 )
 LONG += [Case("exit-flushes", vpid=False), Case("paging", name="paging-no-vpid", vpid=False)]
 LONG.append(Case("tsc", limits={"all": 100}))
@@ -131,13 +148,13 @@ def pair(name, cpu, **more):
     return [Case(f"{name}-a", cpu=cpu, **more), Case(f"{name}-b", cpu=cpu, **more)]
 
 
-# Those of a pair share a CPU, and all CPUs are busy at the same time.
+# Those of a pair share a CPU, and both CPUs are busy at the same time.
 SHARED = [
     *pair("fpu", 0),
-    *pair("registers", 1),
-    *pair("scan", 2),
-    Case("busy", name="busy-a", cpu=3),
-    Case("busy", name="busy-b", cpu=3),
+    *pair("registers", 0),
+    *pair("scan", 1),
+    Case("busy", name="busy-a", cpu=1),
+    Case("busy", name="busy-b", cpu=1),
 ]
 
 # One leaves its guest all the time, by quick exits, the other never.
@@ -173,7 +190,7 @@ BATCHES = [
     Batch("stops", STOPS, cpus=1),
     Batch("modes", REAL + PROT, cpus=1),
     Batch("cpu", LONG, cpus=1),
-    Batch("shared", SHARED, cpus=4),
+    Batch("shared", SHARED),
     Batch("turns", TURNS),
     Batch("parallel", PARALLEL, cpus=4),
     Batch("memory", [Case("memory", mem="512M"), Case("spin", name="beside")], cpus=1, mem=768),

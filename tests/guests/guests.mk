@@ -25,3 +25,5 @@ $(foreach s,$(GUEST_SRC),$(eval $(call guest_rule,$(notdir $(patsubst %/,%,$(dir
 
 .PHONY: guests
 guests: $(GUEST_BIN)
+
+test-build test-integration: $(GUEST_BIN)

@@ -52,6 +52,8 @@ def faults_of(case, text, counters):
     bad = [line for line in said if re.fullmatch(case.absent, line)]
     if bad:
         yield from bad
+    if case.limits and "all" not in counters.get(case.name, {}):
+        yield "`vms` does not tell how often it exited"
     for kind, limit in case.limits.items():
         count = counters.get(case.name, {}).get(kind, 0)
         if count > limit:
@@ -103,3 +105,14 @@ def test_guests(boot, batch):
         machine.type("poweroff")
         machine.expect_end("poweroff")
     assert not faults, "\n".join(faults)
+
+
+def test_guest_table_is_complete():
+    """Every guest is in the table, and every entry can be a VM."""
+    sources = {p.stem for mode in ("real", "prot", "long") for p in (ROOT / "tests/guests" / mode).glob("*.c")}
+    assert {case.file for batch in BATCHES for case in batch.cases} == sources
+    for batch in BATCHES:
+        names = [case.name for case in batch.cases]
+        assert len(set(names)) == len(names)
+        assert all(re.fullmatch(r"[a-z0-9-]{1,15}", name) for name in names)
+        assert all(case.cpu < batch.cpus for case in batch.cases)

@@ -167,6 +167,33 @@ static void test_lme_cannot_change_while_paging(void **state)
 	assert_int_equal(reg(REG_EFER), EFER_SCE | EFER_LME | EFER_LMA);
 }
 
+/* Those that are no more than a value have a short way. */
+static void test_stored_msrs_with_and_without_quick_exits(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		again();
+		v->quick = i ? &vcpu_quick : NULL;
+		wrmsr_at(0x1a0, 0x1800);
+		expect_next(2);
+		rdmsr_at(0x1a0);
+		expect_next(4);
+		assert_int_equal(v->gpr[REG_RAX], 0x1800);
+		assert_int_equal(v->gpr[REG_RDX], 0);
+		wrmsr_at(0x8b, 0);
+		rdmsr_at(0x1b);
+		expect_next(8);
+		assert_int_equal(v->gpr[REG_RAX], 0xfee00100);
+		assert_int_equal(m->quick_count, i ? 4 : 0);
+		assert_int_equal(vv->stats.kind[EXIT_WRMSR].count, 2);
+		again();
+		v->quick = i ? &vcpu_quick : NULL;
+		wrmsr_at(0x1a0, 0x1000);
+		expect_fault(EXC_GP);
+		assert_int_equal(vv->msr.misc_enable, 0x1801);
+	}
+}
+
 /* XSETBV. */
 
 static void xsetbv(uint32_t ecx, uint64_t value)
@@ -383,6 +410,7 @@ int main(void)
 		T(test_unknown_msrs_fault_and_change_nothing),
 		T(test_bad_values_for_msrs_fault),
 		T(test_lme_cannot_change_while_paging),
+		T(test_stored_msrs_with_and_without_quick_exits),
 		T(test_xsetbv_takes_what_the_host_switches),
 		T(test_xsetbv_refuses_all_else),
 		T(test_xsetbv_is_for_ring_0),

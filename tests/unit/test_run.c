@@ -437,6 +437,34 @@ static void test_exits_leave_records(void **state)
 	assert_int_equal(r[1].cycles, 0);
 }
 
+/* As much as of others, where that was asked for; and nothing else where not. */
+static void test_quick_exits_leave_records_if_wanted(void **state)
+{
+	struct trace_record r[8];
+
+	(void)state;
+	for (unsigned traced = 0; traced < 2; traced++) {
+		again();
+		v->quick = traced ? &vcpu_quick_traced : &vcpu_quick;
+		v->gpr[REG_RAX] = 0;
+		push(&(struct vcpu_exit){.kind = EXIT_CPUID, .insn_len = 2, .raw = 10});
+		push(&(struct vcpu_exit){
+			.kind = EXIT_PORT, .insn_len = 1, .port = {RUN_PORT, 4, true}});
+		loop();
+		assert_int_equal(m->quick_count, 2);
+		assert_int_equal(trace_snapshot(vv->trace, r, 8, NULL), traced ? 3 : 1);
+		if (!traced)
+			continue;
+		assert_int_equal(r[0].kind, EXIT_CPUID);
+		assert_int_equal(r[0].raw, 10);
+		assert_int_equal(r[0].rip, RUN_CODE);
+		assert_int_equal(r[1].kind, EXIT_PORT);
+		assert_int_equal(r[1].rip, RUN_CODE + 2);
+		assert_int_equal(r[1].raw_info, RUN_PORT << 16 | 8 | 3);
+		assert_int_equal(r[2].kind, EXIT_DEADLINE);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -465,6 +493,7 @@ int main(void)
 		T(test_no_single_step_after_a_fault),
 		T(test_each_exit_counts_once),
 		T(test_exits_leave_records),
+		T(test_quick_exits_leave_records_if_wanted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

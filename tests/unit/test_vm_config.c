@@ -141,7 +141,7 @@ static void test_bad_values(void **state)
 		{"cpu",
 		 "the number of a physical CPU",
 		 {"", "64", "-1", "a", "4294967296", "0x100000000", "1.5", "18446744073709551615",
-		  "0 "}},
+		  "0x"}},
 		{"vpid",
 		 "on or off",
 		 {"", "yes", "1", "On", "onn", "of", "offf", "on,off", "true"}},
@@ -153,8 +153,6 @@ static void test_bad_values(void **state)
 			const char *value = cases[i].values[j];
 			char text[80], message[160];
 
-			if (strcmp(value, "0 ") == 0)
-				continue;
 			snprintf(text, sizeof(text), "guest name=a %s=%s", cases[i].key, value);
 			snprintf(message, sizeof(message), "'%s=%s': must be %s", cases[i].key,
 				 value, cases[i].valid);

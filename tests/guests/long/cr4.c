@@ -44,12 +44,42 @@ static void tsd(void)
 	write_cr4(read_cr4() & ~(unsigned long)CR4_TSD);
 }
 
+static void in_user_smsw(void)
+{
+	uint64_t v;
+
+	__asm__ volatile("smsw %0" : "=r"(v));
+	USER_END();
+}
+
+static void in_user_sgdt(void)
+{
+	struct {
+		uint16_t w[5];
+	} v;
+
+	__asm__ volatile("sgdt %0" : "=m"(v));
+	USER_END();
+}
+
+static void umip(void)
+{
+	if (!(cpuid(7, 0).ecx >> 2 & 1))
+		return;
+	CHECK_EQ(user_call(in_user_sgdt, 0), USER_DONE);
+	write_cr4(read_cr4() | 1 << 11);
+	CHECK_EQ(user_call(in_user_smsw, 0), GP);
+	CHECK_EQ(user_call(in_user_sgdt, 0), GP);
+	write_cr4(read_cr4() & ~(1ul << 11));
+}
+
 void guest_main(void)
 {
 	unsigned long cr3 = read_cr3();
 
 	cr4();
 	tsd();
+	umip();
 	CHECK_EQ(try_cr3(cr3 | 1ul << 62), GP);
 	CHECK_EQ(try_cr3(cr3 | 1ul << 63), GP); /* no PCID, no "keep" bit */
 	CHECK_EQ(read_cr3(), cr3);

@@ -110,10 +110,54 @@ static void on_data(void)
 	CHECK_EQ(seen, 2);
 }
 
+/* A breakpoint on a REP string that takes several exits: one #DB, for all of it. */
+static void on_strings(void)
+{
+	unsigned long at;
+
+	seen = 0;
+	__asm__ volatile("lea 1f, %%rcx\n\tmov %%rcx, %%dr0\n\tmov %%rcx, %0\n\t"
+			 "lea 2f, %%rcx\n\tmov %%rcx, %%dr1\n\t"
+			 "mov $0x405, %%ecx\n\tmov %%rcx, %%dr7\n\t"
+			 "mov $0xe008, %%edx\n\tmov $20000, %%ecx\n\tmov $0x100000, %%esi\n"
+			 "1:\trep outsb\n\t"
+			 "mov $10000, %%ecx\n\tmov $0xfed10000, %%edi\n"
+			 "2:\trep stosb\n\t"
+			 "mov $0x400, %%ecx\n\tmov %%rcx, %%dr7"
+			 : "=&r"(at)
+			 :
+			 : "rcx", "rdx", "rsi", "rdi", "memory");
+	CHECK_EQ(seen, 2);
+	CHECK_EQ(seen_rip[0], at);
+	CHECK_EQ(seen_dr6[1] & 0xf, 2);
+}
+
+/* A watched word is loaded into SS: its trap waits until after the next instruction, which exits.
+ */
+static void under_mov_ss(void)
+{
+	unsigned long after;
+
+	seen = 0;
+	MEM16(0x100000) = 0x10;
+	write_dr0(0x100000);
+	write_dr7(0x400 | 1 | 7 << 16); /* 2 bytes, read or written */
+	__asm__ volatile("xor %%eax, %%eax\n\tmov (%1), %%ss\n\tcpuid\n1:\tlea 1b, %0"
+			 : "=&r"(after)
+			 : "r"(0x100000ul)
+			 : "rax", "rbx", "rcx", "rdx", "memory");
+	write_dr7(0x400);
+	CHECK_EQ(seen, 1);
+	CHECK_EQ(seen_rip[0], after);
+	CHECK_EQ(seen_dr6[0] & 0xf, 1);
+}
+
 void guest_main(void)
 {
 	values();
 	general_detect();
 	on_instructions();
 	on_data();
+	on_strings();
+	under_mov_ss();
 }

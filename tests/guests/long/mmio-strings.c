@@ -111,8 +111,31 @@ static void fault(void)
 	CHECK_EQ(di, HIGH + 0x4000);
 }
 
+/* From one device to another, as some drivers do. */
+static void ports(void)
+{
+	uint64_t di = DEV + 0x600, cx = 6, si = DEV + 0x601;
+
+	testdev_reset();
+	__asm__ volatile("rep insw" : "+D"(di), "+c"(cx) : "d"(TESTDEV_PORT_STREAM) : "memory");
+	CHECK_EQ(di, DEV + 0x60c);
+	CHECK_EQ(MEM64(DEV + 0x604), 0x0005000400030002);
+	cx = 3;
+	__asm__ volatile("rep outsb" : "+S"(si), "+c"(cx) : "d"(TESTDEV_PORT_STREAM) : "memory");
+	CHECK_EQ(testdev_count(COUNT_SUM), 1);
+	CHECK_EQ(testdev_count(COUNT_STREAM_WRITES), 3);
+	/* Where there is nothing: lost, and all ones. */
+	di = 0xe0000000, si = 0xe0000000, cx = 2000;
+	__asm__ volatile("rep insl" : "+D"(di), "+c"(cx) : "d"(TESTDEV_PORT_STREAM) : "memory");
+	cx = 2;
+	__asm__ volatile("rep outsw" : "+S"(si), "+c"(cx) : "d"(TESTDEV_PORT_STREAM) : "memory");
+	CHECK_EQ(testdev_count(COUNT_SUM), 1 + 2 * 0xffff);
+	CHECK_EQ(testdev_count(COUNT_STREAM_READS), 2006);
+}
+
 void guest_main(void)
 {
+	ports();
 	stos();
 	movs();
 	compare();

@@ -9,8 +9,29 @@ static bool count_only(struct trap_frame *f)
 	return true;
 }
 
+/* mem=64K: what lies above is nothing. */
+static void beyond(void)
+{
+	uint32_t v;
+
+	__asm__ volatile("mov %1, %%fs\n\tmovl %%fs:(0), %0" : "=r"(v) : "r"((uint16_t)0x1000));
+	CHECK_EQ(v, 0xffffffff);
+	__asm__ volatile("movb $1, %%fs:(0)\n\tmovb %%fs:(0), %b0" : "=q"(v));
+	CHECK_EQ(v & 0xff, 0xff);
+	/* The last word of memory and the first beyond it in one access. */
+	MEM16(0xfffe) = 0x1234;
+	__asm__ volatile("mov %1, %%fs\n\tmovl %%fs:(0xe), %0" : "=r"(v) : "r"((uint16_t)0xfff));
+	CHECK_EQ(v, 0xffff1234);
+	__asm__ volatile("mov %0, %%fs\n\tincl %%fs:(0xe)" : : "r"((uint16_t)0xfff) : "memory");
+	CHECK_EQ(MEM16(0xfffe), 0x1235);
+	/* 1 MiB and more: FFFFh:0010h. There is no A20 gate. */
+	__asm__ volatile("mov %1, %%fs\n\tmovl %%fs:(0x10), %0" : "=r"(v) : "r"((uint16_t)0xffff));
+	CHECK_EQ(v, 0xffffffff);
+}
+
 void guest_main(void)
 {
+	beyond();
 	uint16_t cs, flags;
 	uint32_t value;
 
