@@ -19,8 +19,9 @@ enum emu_kind emu_rep_pause(const struct emu *e, uint64_t rflags)
 	uint64_t shadow;
 
 	/*
-	 * Vol. 3B, "Instruction-Breakpoint Exception Condition": one breakpoint for the whole string.
-	 * The exit of an I/O instruction has cleared RF (Vol. 3C, "Saving RIP, RSP, RFLAGS").
+	 * Vol. 3B, "Instruction-Breakpoint Exception Condition": one breakpoint for the whole
+	 * string. The exit of an I/O instruction has cleared RF (Vol. 3C, "Saving RIP, RSP,
+	 * RFLAGS").
 	 */
 	emu_set(e, REG_RFLAGS, rflags | FLAG_RF);
 	if (rflags & FLAG_TF) {
