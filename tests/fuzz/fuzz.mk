@@ -6,12 +6,18 @@ FUZZ_CFLAGS := -std=gnu17 -g -O1 -Iinclude -Itests/fake -D_GNU_SOURCE -fsanitize
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 
+fuzz_objects = $(patsubst %.c,$(B)/fuzz/obj/%.o,tests/fuzz/$(1).c $(filter %.c,$(call unit_needs,tests/fuzz/$(1).c)))
+
+$(B)/fuzz/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(FUZZ_CFLAGS) -MMD -MP -c $< -o $@
+
 define fuzz_rule
-$(B)/fuzz/$(1): tests/fuzz/$(1).c $(call unit_needs,tests/fuzz/$(1).c) $(wildcard include/crvm/*.h include/crvm/*/*.h tests/fake/*.h)
-	@mkdir -p $$(@D)
-	$$(Q)$$(CLANG) $$(FUZZ_CFLAGS) $$(filter %.c,$$^) -o $$@
+$(B)/fuzz/$(1): $(call fuzz_objects,$(1))
+	$$(Q)$$(CLANG) $$(FUZZ_CFLAGS) $$^ -o $$@
 endef
 $(foreach t,$(FUZZ_SRC:tests/fuzz/%.c=%),$(eval $(call fuzz_rule,$(t))))
+-include $(shell find $(B)/fuzz/obj -name '*.d' 2>/dev/null)
 
 # Every corpus file once, then new inputs (kept in build/) from a fixed seed for FUZZ_SECONDS. The whole output
 # is in build/fuzz/X.log; of a failure its end is shown, and the input that did it is build/fuzz/crash-*.

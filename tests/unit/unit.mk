@@ -7,17 +7,20 @@ UNIT_CFLAGS := -std=gnu17 -g -O1 -Iinclude -Itests/unit -Itests/fake -D_GNU_SOUR
 UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
 
-# Files that the test includes instead of linking them: a line "includes: file.c ...".
-unit_includes = $(shell sed -n 's,.*includes: *\([^*]*\).*,\1,p' $(1))
 unit_needs = $(shell sed -n 's,.*needs: *\([^*]*\).*,\1,p' $(1))
+# What several tests need is compiled once.
+unit_objects = $(patsubst %.c,$(B)/unit/obj/%.o,tests/unit/$(1).c $(filter %.c,$(call unit_needs,tests/unit/$(1).c)))
+
+$(B)/unit/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(UNIT_CFLAGS) -MMD -MP -c $< -o $@
 
 define unit_rule
-$(B)/unit/$(1): tests/unit/$(1).c $(call unit_needs,tests/unit/$(1).c) \
-  $(call unit_includes,tests/unit/$(1).c) $(wildcard include/crvm/*.h include/crvm/*/*.h tests/unit/*.h tests/fake/*.h)
-	@mkdir -p $$(@D)
-	$$(Q)$$(HOSTCC) $$(UNIT_CFLAGS) $$(filter-out $(call unit_includes,tests/unit/$(1).c),$$(filter %.c,$$^)) -o $$@ -lcmocka
+$(B)/unit/$(1): $(call unit_objects,$(1))
+	$$(Q)$$(HOSTCC) $$(UNIT_CFLAGS) $$^ -o $$@ -lcmocka
 endef
 $(foreach t,$(UNIT_SRC:tests/unit/%.c=%),$(eval $(call unit_rule,$(t))))
+-include $(shell find $(B)/unit/obj -name '*.d' 2>/dev/null)
 
 .PHONY: test-unit
 test-unit: $(UNIT_BIN) ## run the unit tests (cmocka, ASan, UBSan)
