@@ -16,6 +16,7 @@
 static struct {
 	struct vm_vcpu *ring;	/* the one that runs next; NULL: none */
 	struct vm_vcpu *loaded; /* in the hardware */
+	struct timer slice;	/* where the backend keeps no deadline */
 } cpus[CPU_MAX];
 
 void sched_add(struct vm_vcpu *vv, struct percpu *cpu)
@@ -79,6 +80,12 @@ static struct vm_vcpu *pick(unsigned cpu)
 	return NULL;
 }
 
+/* Nothing to do: the timer's interrupt has ended the guest's stay. */
+static void slice_over(struct timer *t)
+{
+	(void)t;
+}
+
 bool sched_run(void)
 {
 	struct percpu *cpu = this_cpu();
@@ -104,6 +111,10 @@ bool sched_run(void)
 		vv->v.deadline = next;
 	if (unlikely(!vv->first_tsc))
 		vv->first_tsc = rdtsc();
+	if (unlikely(!machine.backend->offers(VIRT_DEADLINE))) {
+		cpus[cpu->index].slice.fn = slice_over;
+		timer_set(&cpus[cpu->index].slice, vv->v.deadline);
+	}
 	vcpu_step(vv);
 	if (atomic_load(&vv->stopped))
 		sched_unload();

@@ -58,9 +58,17 @@ static void backend_probe(struct verdict *v)
 
 static bool backend_offers(enum virt_feature feature)
 {
-	if (feature == VIRT_RDTSCP)
-		return vmx_config.controls.word[CTL_PROC2] & PROC2_CTL_RDTSCP;
-	return vmx_config.controls.word[CTL_PROC] & PROC_TSC_OFFSETTING;
+	const uint32_t *word = vmx_config.controls.word;
+
+	switch (feature) {
+	case VIRT_RDTSCP:
+		return word[CTL_PROC2] & PROC2_CTL_RDTSCP;
+	case VIRT_TSC_OFFSET:
+		return word[CTL_PROC] & PROC_TSC_OFFSETTING;
+	case VIRT_DEADLINE:
+		return word[CTL_PIN] & PIN_PREEMPTION_TIMER;
+	}
+	return false;
 }
 
 static const struct feature *backend_features(unsigned *count)

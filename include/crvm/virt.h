@@ -11,8 +11,12 @@
 
 enum nested_flags { NESTED_R = 1, NESTED_W = 2, NESTED_X = 4, NESTED_RWX = 7 };
 
-/* Instructions that a guest has only if the backend can let it have them. */
-enum virt_feature { VIRT_RDTSCP, VIRT_TSC_OFFSET };
+/* What a backend has on some CPUs only. */
+enum virt_feature {
+	VIRT_RDTSCP,
+	VIRT_TSC_OFFSET,
+	VIRT_DEADLINE, /* run() itself ends at vcpu.deadline; else an interrupt must */
+};
 
 struct virt_backend {
 	const char *name; /* "Intel VMX" */

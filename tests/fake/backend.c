@@ -36,6 +36,7 @@ static uint64_t cpus_on;
 
 void fake_backend_reset(void)
 {
+	fake_backend_lacks_deadline = false;
 	memset(vms, 0, sizeof(vms));
 	memset(vcpus, 0, sizeof(vcpus));
 	vm_count = vcpu_count = fake_cpu = fake_fail_after = 0;
@@ -66,10 +67,11 @@ static void fake_probe(struct verdict *v)
 	(void)v;
 }
 
+bool fake_backend_lacks_deadline;
+
 static bool fake_offers(enum virt_feature feature)
 {
-	(void)feature;
-	return true;
+	return feature != VIRT_DEADLINE || !fake_backend_lacks_deadline;
 }
 
 static const struct feature *fake_features(unsigned *count)

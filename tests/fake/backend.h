@@ -33,6 +33,8 @@ extern uint64_t fake_bad_cpus;	 /* a bit for each CPU on which cpu_enable fails 
 
 /* Forgets everything. Before each test. */
 void fake_backend_reset(void);
+/* As a CPU without VMX-preemption timer; false after a reset. */
+extern bool fake_backend_lacks_deadline;
 
 struct virt_vm {
 	uint16_t id;

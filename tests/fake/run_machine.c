@@ -108,6 +108,12 @@ uint64_t timer_next(void)
 	return run_around.timer_next;
 }
 
+void timer_set(struct timer *t, uint64_t deadline)
+{
+	t->node.key = deadline;
+	run_around.timer_set = deadline;
+}
+
 /* The backend. */
 
 static void run_set_reg(struct vcpu *v, enum vcpu_reg reg, uint64_t value)

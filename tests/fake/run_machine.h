@@ -59,6 +59,7 @@ extern struct run_around {
 	const uint8_t *fpu;   /* the area that is in the registers; NULL: none */
 	unsigned saves;	      /* of it */
 	uint64_t timer_next;  /* the earliest deadline */
+	uint64_t timer_set;   /* what a timer was set to last; 0: none was */
 	uint64_t slice_ticks; /* what any time in ns is in ticks */
 } run_around;
 

@@ -226,6 +226,19 @@ static void test_a_turn_ends_with_the_slice_or_the_next_timer(void **state)
 	sched_unload();
 }
 
+/* Only where run() does not end by itself: the timer costs an interrupt. */
+static void test_without_a_deadline_of_the_backend_a_timer_ends_the_turn(void **state)
+{
+	(void)state;
+	add(0, note_deadline);
+	run_once();
+	assert_int_equal(run_around.timer_set, 0);
+	fake_backend_lacks_deadline = true;
+	run_once();
+	assert_int_equal(run_around.timer_set, seen_deadline);
+	sched_unload();
+}
+
 static void test_the_first_entry_is_noted_once(void **state)
 {
 	uint64_t first;
@@ -268,6 +281,7 @@ int main(void)
 		S(test_other_requests_do_not_wake_it),
 		S(test_a_stopped_vm_is_unloaded_and_never_runs_again),
 		S(test_a_turn_ends_with_the_slice_or_the_next_timer),
+		S(test_without_a_deadline_of_the_backend_a_timer_ends_the_turn),
 		S(test_the_first_entry_is_noted_once),
 		S(test_quick_exits_are_traced_from_the_next_turn_on),
 	};
