@@ -21,3 +21,25 @@ struct irq_line {
 	void (*set)(void *ctx, bool level);
 	void *ctx;
 };
+
+/*
+ * Time as a device sees it: nanoseconds since its VM was powered on. Runs with real time, never
+ * backward.
+ */
+struct device_clock {
+	uint64_t (*now)(void *ctx);
+	void *ctx;
+};
+
+#define DEVICE_NEVER UINT64_MAX
+
+/*
+ * One alarm of a device: at `deadline` or soon after, whoever made the device calls the device's
+ * function for it (X_expired) with the device's lock held. A new deadline replaces the last one;
+ * DEVICE_NEVER: none. set may be called with the device's lock held, also from within X_expired; a
+ * deadline that has passed already is answered by a call soon afterwards, never from within set.
+ */
+struct device_timer {
+	void (*set)(void *ctx, uint64_t deadline);
+	void *ctx;
+};

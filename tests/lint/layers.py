@@ -22,7 +22,7 @@ HEADERS = {
     "mm": "arena frames gmem hostmap",
     "arch": "acpi apic cpu cpufeat fpu hostvm mtrr percpu power screen smp symbols time trap uart16550",
     "seam": "vcpu virt",  # between core and a backend
-    "device": "device io",
+    "device": "device disk io",
     "core": "cmdline cpuid_policy decode emulate exit_stats gwalk hypercall inject io_bus msr_policy nested_audit"
     " string_io trace",
 }
