@@ -267,6 +267,11 @@ unsigned console_read(char *buf, unsigned n)
 	return uart_ok ? uart_receive(&uart, buf, n) : 0;
 }
 
+uint32_t console_room(void)
+{
+	return uart_ok ? ring_free(&uart.tx) : TX_SIZE;
+}
+
 const char *console_serial_name(void)
 {
 	return serial_name;

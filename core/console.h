@@ -15,6 +15,8 @@ void console_init(const struct cmdline_options *o, const struct acpi_info *acpi,
 void console_use_interrupts(const struct acpi_info *acpi);
 /* Typed bytes, up to n. Boot CPU's loop. */
 unsigned console_read(char *buf, unsigned n);
+/* Bytes that the serial port can take now without losing any; a lot if there is none. */
+uint32_t console_room(void);
 /* What stands after the last line (prompt and input): redrawn after each log line. "" for none. */
 void console_set_input(const char *line);
 /* "COM1 (I/O port 3f8h), 115200 baud", "none". */

@@ -9,6 +9,7 @@
 
 #include "console.h"
 #include "machine.h"
+#include "mux.h"
 #include "vm.h"
 
 static void console_work(void)
@@ -17,7 +18,8 @@ static void console_work(void)
 	unsigned n;
 
 	while ((n = console_read(buf, sizeof(buf))))
-		shell_input(buf, n);
+		mux_input(buf, n);
+	mux_work();
 }
 
 static void cpu_do_work(uint32_t work)

@@ -25,6 +25,10 @@ static unsigned sink_count;
 static char history[HISTORY_SIZE];
 static uint64_t history_end;
 
+/* While the console belongs to a VM: the sinks get nothing. */
+static bool held;
+static uint64_t held_from; /* place in the history */
+
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
 static uint64_t log_enter(void)
@@ -42,7 +46,7 @@ static void log_emit(enum log_level level, const char *text, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		history[history_end++ % HISTORY_SIZE] = text[i];
-	for (unsigned i = 0; i < sink_count; i++)
+	for (unsigned i = 0; i < sink_count && !held; i++)
 		sinks[i](level, text, n);
 }
 
@@ -100,10 +104,12 @@ void log_set_level(enum log_level level)
 	log_level = level;
 }
 
-void log_replay(log_sink_fn *sink)
+/* The history from `at` on, as far as it is still there. */
+static void replay_from(log_sink_fn *sink, uint64_t at)
 {
-	uint64_t at = history_end > HISTORY_SIZE ? history_end - HISTORY_SIZE : 0;
+	uint64_t oldest = history_end > HISTORY_SIZE ? history_end - HISTORY_SIZE : 0;
 
+	at = at < oldest ? oldest : at;
 	while (at < history_end) {
 		size_t start = at % HISTORY_SIZE, n = HISTORY_SIZE - start;
 
@@ -112,6 +118,32 @@ void log_replay(log_sink_fn *sink)
 		sink(LOG_INFO, history + start, n);
 		at += n;
 	}
+}
+
+void log_replay(log_sink_fn *sink)
+{
+	replay_from(sink, 0);
+}
+
+void log_hold(bool hold)
+{
+	uint64_t flags = log_enter();
+
+	for (unsigned i = 0; i < sink_count && held && !hold; i++)
+		replay_from(sinks[i], held_from);
+	if (hold && !held)
+		held_from = history_end;
+	held = hold;
+	log_leave(flags);
+}
+
+void log_direct(const char *text, size_t n)
+{
+	uint64_t flags = log_enter();
+
+	for (unsigned i = 0; i < sink_count; i++)
+		sinks[i](LOG_INFO, text, n);
+	log_leave(flags);
 }
 
 void log_attach(log_sink_fn *sink)
@@ -128,6 +160,7 @@ void log_attach(log_sink_fn *sink)
 void log_enter_panic(void)
 {
 	atomic_store(&panicking, true);
+	log_hold(false);
 }
 
 bool log_in_panic(void)

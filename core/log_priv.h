@@ -13,6 +13,13 @@ void log_set_level(enum log_level level);
 void log_attach(log_sink_fn *sink);
 /* The history to one sink, under the lock (from log_locked). */
 void log_replay(log_sink_fn *sink);
+/*
+ * Keeps all that is written from the sinks, in the history; when it ends, the sinks get what came
+ * meanwhile, as far as the history reaches.
+ */
+void log_hold(bool hold);
+/* To the sinks alone, also while it is held: what a VM prints to its own terminal. */
+void log_direct(const char *text, size_t n);
 /* Text without time and level, for tables and the shell; goes where log lines go. */
 void log_raw(const char *text, size_t n);
 void log_printf(const char *fmt, ...) printf_like(1, 2);

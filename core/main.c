@@ -16,6 +16,7 @@
 #include <crvm/symbols.h>
 #include <crvm/time.h>
 #include <crvm/trap.h>
+#include <crvm/wallclock.h>
 
 #include "console.h"
 #include "log_priv.h"
@@ -172,6 +173,12 @@ static void init_interrupts_and_time(void)
 	timer_init_cpu();
 }
 
+static void init_wallclock(void)
+{
+	if (wallclock_init(machine.acpi.century))
+		log_warn("the CMOS clock does not answer: VMs will find themselves in 1970");
+}
+
 /* Adds what one CPU found to the machine's verdict. */
 static void verdict_merge(const struct verdict *v)
 {
@@ -212,6 +219,7 @@ static no_return void hv_main_on_stack(void)
 	console_init(&machine.options, &machine.acpi, &machine.boot);
 	symbols_init(&machine.boot.symbols);
 	init_interrupts_and_time();
+	init_wallclock();
 	machine.backend->probe(&machine.verdict);
 	cpu_enable_virt();
 	smp_start(&machine.acpi, ap_enter);
@@ -225,7 +233,7 @@ static no_return void hv_main_on_stack(void)
 		 cpu_count == 1 ? "" : "s", machine.up_ticks);
 	report_machine();
 	report_verdict();
-	vm_start_all();
+	vms_start();
 	shell_start();
 	cpu_loop();
 }

@@ -1,6 +1,6 @@
 /*
- * Which vCPU runs on a physical CPU: a ring, one time slice each. vCPUs stay on the CPU that they
- * were added to.
+ * Which vCPU runs on a physical CPU, and for how long: shares by weight (fair.h), in slices of 10
+ * ms. vCPUs stay on the CPU that they were added to.
  */
 #include <crvm/cpu.h>
 #include <crvm/fpu.h>
@@ -14,24 +14,19 @@
 
 /* Each CPU touches its own entry only. */
 static struct {
-	struct vm_vcpu *ring;	/* the one that runs next; NULL: none */
+	struct fair_queue queue;
 	struct vm_vcpu *loaded; /* in the hardware */
 	struct timer slice;	/* where the backend keeps no deadline */
 } cpus[CPU_MAX];
 
 void sched_add(struct vm_vcpu *vv, struct percpu *cpu)
 {
-	struct vm_vcpu **ring = &cpus[cpu->index].ring;
+	struct fair_queue *q = &cpus[cpu->index].queue;
 
 	vv->cpu = cpu;
 	vv->trace = trace_ring_here();
-	if (*ring) {
-		vv->next = (*ring)->next;
-		(*ring)->next = vv;
-	} else {
-		vv->next = vv;
-		*ring = vv;
-	}
+	q->slice = time_ns_to_tsc(SLICE_NS);
+	fair_add(q, &vv->fair, vv->v.vm->config.weight);
 }
 
 void sched_unload(void)
@@ -43,6 +38,14 @@ void sched_unload(void)
 	fpu_save((*loaded)->fpu);
 	machine.backend->vcpu_unload(&(*loaded)->v);
 	*loaded = NULL;
+}
+
+void vcpu_request(struct vm_vcpu *vv, uint32_t requests)
+{
+	atomic_fetch_or(&vv->v.requests, requests);
+	/* Here its CPU looks before the next entry, and before it sleeps. */
+	if (vv->cpu != this_cpu())
+		smp_kick(vv->cpu, WORK_VCPU);
 }
 
 static void sched_load(struct vm_vcpu *vv)
@@ -57,27 +60,16 @@ static void sched_load(struct vm_vcpu *vv)
 	*loaded = vv;
 }
 
-static bool can_run(const struct vm_vcpu *vv)
+/* A sleeper that was asked for something is looked at: see sched_run. */
+static enum fair_state state_of(struct fair_member *m)
 {
+	const struct vm_vcpu *vv = container_of(m, struct vm_vcpu, fair);
+
 	if (atomic_load(&vv->stopped))
-		return false;
-	return !vv->blocked || atomic_load(&vv->v.requests);
-}
-
-static struct vm_vcpu *pick(unsigned cpu)
-{
-	struct vm_vcpu *first = cpus[cpu].ring, *vv = first;
-
-	if (!first)
-		return NULL;
-	do {
-		if (can_run(vv)) {
-			cpus[cpu].ring = vv->next;
-			return vv;
-		}
-		vv = vv->next;
-	} while (vv != first);
-	return NULL;
+		return FAIR_IDLE;
+	if (!vv->blocked)
+		return FAIR_READY;
+	return atomic_load(&vv->v.requests) & ~(uint32_t)REQ_STOP ? FAIR_WOKEN : FAIR_IDLE;
 }
 
 /* Nothing to do: the timer's interrupt has ended the guest's stay. */
@@ -86,38 +78,53 @@ static void slice_over(struct timer *t)
 	(void)t;
 }
 
+/* Sets what ends the stay in the guest. */
+static void set_deadline(struct vm_vcpu *vv, unsigned cpu)
+{
+	uint64_t next = timer_next(), end = cpus[cpu].queue.slice_end;
+
+	vv->v.deadline = next < end ? next : end;
+	if (unlikely(!machine.backend->offers(VIRT_DEADLINE))) {
+		cpus[cpu].slice.fn = slice_over;
+		timer_set(&cpus[cpu].slice, vv->v.deadline);
+	}
+}
+
 bool sched_run(void)
 {
-	struct percpu *cpu = this_cpu();
-	struct vm_vcpu *vv = pick(cpu->index);
-	uint64_t next;
+	const unsigned cpu = this_cpu()->index;
+	struct fair_queue *q = &cpus[cpu].queue;
+	uint64_t now = rdtsc(), ticks;
+	struct fair_member *m = fair_pick(q, now, state_of);
+	struct vm_vcpu *vv;
 
-	if (!vv)
+	if (!m)
 		return false;
+	vv = container_of(m, struct vm_vcpu, fair);
 	irq_disable();
 	sched_load(vv);
 	if (vv->blocked) {
 		/* Looked at for a request; asleep it stays if that does not end HLT. */
+		fair_wake(q, m);
 		vv->blocked = vcpu_sleeps(vv);
 		if (vv->blocked) {
 			irq_enable();
 			return true;
 		}
 	}
+	fair_begin(q, m, now);
 	vv->v.quick = atomic_load(&trace_quick_exits) ? &vcpu_quick_traced : &vcpu_quick;
-	vv->v.deadline = rdtsc() + time_ns_to_tsc(SLICE_NS);
-	next = timer_next();
-	if (next < vv->v.deadline)
-		vv->v.deadline = next;
+	set_deadline(vv, cpu);
 	if (unlikely(!vv->first_tsc))
-		vv->first_tsc = rdtsc();
-	if (unlikely(!machine.backend->offers(VIRT_DEADLINE))) {
-		cpus[cpu->index].slice.fn = slice_over;
-		timer_set(&cpus[cpu->index].slice, vv->v.deadline);
-	}
+		vv->first_tsc = now;
 	vcpu_step(vv);
+	ticks = rdtsc() - now;
+	fair_charge(m, ticks);
+	vv->ran_ticks += ticks;
 	if (atomic_load(&vv->stopped))
 		sched_unload();
 	irq_enable();
+	if (atomic_load(&vv->stopped))
+		vm_ended(vv->v.vm);
 	return true;
 }

@@ -18,7 +18,8 @@ static void print(void *ctx, const char *text)
 void selftest(void)
 {
 	const struct virt_backend *b = machine.backend;
-	static const uint8_t image[] = {0xf4}; /* HLT */
+	static const uint8_t hlt = 0xf4;
+	const struct vm_image image = {&hlt, sizeof(hlt)};
 	struct vm_config config = {
 		.mem = 64 << 10, .at = 0x7c00, .cpus = 1, .cpu = 0, .vpid = true};
 	uint64_t free = frames_count(FRAME_FREE);
@@ -32,7 +33,7 @@ void selftest(void)
 	}
 	sched_unload();
 	(void)str_copy(config.name, sizeof(config.name), "selftest", 8);
-	if (vm_create(&config, image, sizeof(image)))
+	if (vm_create(&config, &image))
 		return;
 	v = &vms[vm_count - 1]->vcpu[0].v;
 	irq_disable();

@@ -1,5 +1,6 @@
 /*
- * The life of a VM: made from its configuration in one arena, started, stopped.
+ * The life of a VM: made from its configuration in one arena, powered on, stopped, powered on
+ * again. It must not know what its devices are.
  */
 #include <crvm/cpufeat.h>
 #include <crvm/fpu.h>
@@ -14,41 +15,20 @@
 
 #include "log_priv.h"
 #include "machine.h"
+#include "mux.h"
+#include "pc.h"
 #include "vm.h"
 
 #define QUICK_NS     10000ul /* that quick exits may keep run() from returning */
-#define TESTDEV_PORT 0xe000u
-#define TESTDEV_MMIO 0xfed10000ul
+#define PORT_DELAY_0 0x80u   /* written and read only to pass time: no exit */
+#define PORT_DELAY_1 0x84u
+
+/* One that starts again and again within this time is ill. */
+#define RESTART_MAX 5u
+#define RESTART_NS  10000000000ul
 
 struct vm *vms[VM_MAX];
 unsigned vm_count;
-
-static void print_line(struct vm *vm)
-{
-	log_printf("[%s] %.*s\n", vm->name, (int)vm->line_len, vm->line);
-	vm->line_len = 0;
-}
-
-static void debug_tx(void *ctx, uint8_t byte)
-{
-	struct vm *vm = ctx;
-
-	if (byte == '\n') {
-		print_line(vm);
-		return;
-	}
-	if (vm->line_len == sizeof(vm->line))
-		print_line(vm);
-	vm->line[vm->line_len++] = byte >= ' ' && byte < 0x7f ? (char)byte : '?';
-}
-
-static void debug_exit(void *ctx, uint32_t code)
-{
-	struct vm *vm = ctx;
-
-	vm->exit_code = (int)(code & 0xff);
-	vm_stop(&vm->vcpu[0], false, "debug exit with code %d", vm->exit_code);
-}
 
 static unsigned count_running(void)
 {
@@ -57,6 +37,15 @@ static unsigned count_running(void)
 	for (unsigned i = 0; i < vm_count; i++)
 		n += atomic_load(&vms[i]->state) == VM_RUNNING;
 	return n;
+}
+
+/* Its vCPUs run no more, until vm_ended at the earliest. */
+static void leave_guest(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->config.cpus; i++) {
+		atomic_store(&vm->vcpu[i].stopped, true);
+		atomic_fetch_or(&vm->vcpu[i].v.requests, REQ_STOP);
+	}
 }
 
 void vm_stop(struct vm_vcpu *vv, bool dump, const char *fmt, ...)
@@ -68,20 +57,31 @@ void vm_stop(struct vm_vcpu *vv, bool dump, const char *fmt, ...)
 	va_start(ap, fmt);
 	str_vprintf(why, sizeof(why), fmt, ap);
 	va_end(ap);
-	if (vm->line_len)
-		print_line(vm);
-	for (unsigned i = 0; i < vm->config.cpus; i++) {
-		atomic_store(&vm->vcpu[i].stopped, true);
-		atomic_fetch_or(&vm->vcpu[i].v.requests, REQ_STOP);
-	}
+	mux_flush(vm);
+	leave_guest(vm);
 	if (dump) {
 		log_err("VM %s, vCPU %u: %s", vm->name, vv->v.id, why);
 		machine.backend->dump(&vv->v);
+		vm->again = vm->config.restart == VM_RESTART_ALWAYS;
 	}
+	if (vm->again)
+		return;
 	atomic_store(&vm->state, VM_STOPPED);
 	log_printf("VM %s stopped: %s\n", vm->name, why);
 	if (!count_running())
 		log_printf("all VMs have stopped\n");
+}
+
+void vm_reset(struct vm *vm, const char *why)
+{
+	if (vm->config.restart == VM_RESTART_NEVER) {
+		vm_stop(&vm->vcpu[0], false, "%s (restart = never)", why);
+		return;
+	}
+	mux_flush(vm);
+	log_printf("VM %s: %s\n", vm->name, why);
+	vm->again = true;
+	leave_guest(vm);
 }
 
 static int map_block(void *ctx, uint64_t offset, hpa_t base, uint64_t len)
@@ -91,32 +91,6 @@ static int map_block(void *ctx, uint64_t offset, hpa_t base, uint64_t len)
 
 	if (!err)
 		err = machine.backend->nested_map(vm->virt, gpa(offset), base, len, NESTED_RWX);
-	return err;
-}
-
-static int add_region(struct io_bus *b, struct io_region r)
-{
-	return io_bus_add(b, &r);
-}
-
-static int build_devices(struct vm *vm)
-{
-	const struct debug_ops ops = {debug_tx, debug_exit, vm};
-	int err;
-
-	io_bus_init(&vm->ports, 0x10000);
-	io_bus_init(&vm->mmio, 1ul << 48);
-	debug_init(&vm->debug, &ops);
-	testdev_init(&vm->test);
-	err = add_region(&vm->ports, testdev_port_region(&vm->test, TESTDEV_PORT));
-	for (unsigned i = 0; !err && i < DEBUG_REGION_COUNT; i++)
-		err = add_region(&vm->ports, debug_region(&vm->debug, i));
-	if (!err)
-		err = add_region(&vm->mmio, testdev_mmio_region(&vm->test, TESTDEV_MMIO));
-	if (!err)
-		err = io_bus_freeze(&vm->ports, &vm->arena);
-	if (!err)
-		err = io_bus_freeze(&vm->mmio, &vm->arena);
 	return err;
 }
 
@@ -158,11 +132,9 @@ static int build_vcpu(struct vm *vm)
 	vv->v.deadline = ~0ul;
 	vv->v.quick = &vcpu_quick;
 	vv->quick_ticks = (uint32_t)time_ns_to_tsc(QUICK_NS);
-	vv->xcr0 = 1;
 	vv->fpu = arena_alloc(&vm->arena, fpu_area_size(), FPU_AREA_ALIGN);
 	if (!vv->fpu)
 		return E_NOMEM;
-	fpu_area_reset(vv->fpu);
 	vv->emu_env = (struct emu_env){
 		.v = &vv->v,
 		.backend = machine.backend,
@@ -172,27 +144,10 @@ static int build_vcpu(struct vm *vm)
 		.cache = &vv->emu,
 		.phys_bits = (uint8_t)cpuid_policy_phys_bits(&vm->cpuid),
 	};
-	msr_policy_init(&vv->msr, msr_ops(), &vv->v, &vm->cpuid);
 	return machine.backend->vcpu_init(&vv->v, vm->virt, &vm->arena);
 }
 
-/* Real mode at `at`: with CS = 0 where that reaches, as a boot sector expects. */
-static void start_at(struct vm_vcpu *vv, uint64_t at)
-{
-	const struct virt_backend *b = machine.backend;
-	uint64_t base = at <= 0xffff ? 0 : at;
-	struct vcpu_segment cs = {(uint16_t)(base >> 4), 0x9b, 0xffff, base, false};
-
-	b->vcpu_load(&vv->v);
-	b->set_segment(&vv->v, SEG_CS, &cs);
-	b->set_reg(&vv->v, REG_RIP, at - base);
-	b->set_reg(&vv->v, REG_RSP, at <= 0xffff && at >= 0x1000 ? at : 0x7c00);
-	if (b->offers(VIRT_TSC_OFFSET))
-		b->set_reg(&vv->v, REG_TSC_OFFSET, 0 - rdtsc());
-	b->vcpu_unload(&vv->v);
-}
-
-static int vm_build(struct vm *vm, const void *image, uint64_t image_len)
+static int vm_build(struct vm *vm)
 {
 	struct cpuid_config cpuid = {
 		.tsc_khz = (uint32_t)time_tsc_khz(),
@@ -206,20 +161,20 @@ static int vm_build(struct vm *vm, const void *image, uint64_t image_len)
 	if (!err)
 		err = arena_blocks(&vm->arena, vm->config.mem, map_block, vm);
 	if (!err)
-		err = build_devices(vm);
+		err = mux_attach(vm);
+	if (!err)
+		err = pc_build(vm);
 	if (!err)
 		err = build_vcpu(vm);
-	if (!err)
-		err = gmem_write(&vm->mem, gpa(vm->config.at), image, image_len);
 	if (err)
 		return err;
 	msr_policy_for_each_passthrough(&vm->cpuid, pass_msr, vm);
-	machine.backend->intercept_port(vm->virt, 0x80, false);
-	start_at(&vm->vcpu[0], vm->config.at);
+	machine.backend->intercept_port(vm->virt, PORT_DELAY_0, false);
+	machine.backend->intercept_port(vm->virt, PORT_DELAY_1, false);
 	return OK;
 }
 
-int vm_create(const struct vm_config *config, const void *image, uint64_t image_len)
+int vm_create(const struct vm_config *config, const struct vm_image *own)
 {
 	struct arena arena;
 	struct vm *vm;
@@ -235,9 +190,10 @@ int vm_create(const struct vm_config *config, const void *image, uint64_t image_
 		vm->arena = arena;
 		vm->id = (uint16_t)vm_count;
 		vm->config = *config;
+		vm->own = *own;
 		vm->exit_code = -1;
 		memcpy(vm->name, config->name, sizeof(vm->name));
-		err = vm_build(vm, image, image_len);
+		err = vm_build(vm);
 		arena = vm->arena;
 	}
 	if (err) {
@@ -250,15 +206,81 @@ int vm_create(const struct vm_config *config, const void *image, uint64_t image_
 	return OK;
 }
 
+int vm_power_on(struct vm *vm)
+{
+	const struct virt_backend *b = machine.backend;
+	struct vm_vcpu *vv = vm->vcpu;
+	int err;
+
+	sched_unload();
+	irq_disable();
+	vm->again = false;
+	vm->zero_tsc = rdtsc();
+	pc_reset(vm->pc);
+	fpu_area_reset(vv->fpu);
+	vv->xcr0 = 1;
+	vv->blocked = false;
+	vv->events = (struct event_queue){.irq = &vm->pc->irq};
+	vv->emu = (struct emu_cache){0};
+	msr_policy_init(&vv->msr, msr_ops(), &vv->v, &vm->cpuid);
+	/* What the TLB has of the last run's page tables. */
+	atomic_store(&vv->v.requests, REQ_FLUSH);
+	b->vcpu_load(&vv->v);
+	b->vcpu_reset(&vv->v);
+	if (b->offers(VIRT_TSC_OFFSET))
+		b->set_reg(&vv->v, REG_TSC_OFFSET, 0 - vm->zero_tsc);
+	err = pc_boot(vm);
+	b->vcpu_unload(&vv->v);
+	atomic_store(&vv->stopped, err != OK);
+	irq_enable();
+	return err;
+}
+
+/* Whether it may start once more, or does so all the time. */
+static bool may_restart(struct vm *vm)
+{
+	uint64_t now = rdtsc();
+
+	if (now - vm->restart_tsc > time_ns_to_tsc(RESTART_NS)) {
+		vm->restart_tsc = now;
+		vm->restarts = 0;
+	}
+	if (++vm->restarts <= RESTART_MAX)
+		return true;
+	log_err("VM %s: it has restarted %u times within %lu s, and stays off now", vm->name,
+		RESTART_MAX, RESTART_NS / 1000000000);
+	return false;
+}
+
+void vm_ended(struct vm *vm)
+{
+	pc_stop(vm->pc);
+	if (!vm->again)
+		return;
+	if (may_restart(vm) && !vm_power_on(vm)) {
+		log_printf("VM %s restarts\n", vm->name);
+		return;
+	}
+	vm->again = false;
+	pc_stop(vm->pc);
+	atomic_store(&vm->state, VM_STOPPED);
+	log_printf("VM %s stopped\n", vm->name);
+}
+
 static void start_here(void *arg)
 {
 	struct vm *vm = arg;
 
+	if (vm_power_on(vm)) {
+		pc_stop(vm->pc);
+		atomic_store(&vm->state, VM_STOPPED);
+		return;
+	}
 	for (unsigned i = 0; i < vm->config.cpus; i++)
 		sched_add(&vm->vcpu[i], this_cpu());
 }
 
-static void vm_start(struct vm *vm)
+void vm_start(struct vm *vm)
 {
 	unsigned cpu = vm->config.cpu >= 0 ? (unsigned)vm->config.cpu : vm->id % cpu_count;
 
@@ -269,28 +291,4 @@ static void vm_start(struct vm *vm)
 	atomic_store(&vm->state, VM_RUNNING);
 	if (smp_call(&percpus[cpu], start_here, vm))
 		log_err("VM %s: CPU %u does not answer", vm->name, cpu);
-}
-
-void vm_start_all(void)
-{
-	const struct boot_info *b = &machine.boot;
-
-	if (machine.verdict.count)
-		return;
-	for (unsigned i = 0; i < b->module_count; i++) {
-		const struct boot_module *m = &b->module[i];
-		struct vm_config config;
-		char error[160];
-
-		if (!vm_config_is_guest(m->cmdline))
-			continue;
-		if (vm_config_parse(&config, m->cmdline, error, sizeof(error)))
-			log_err("module %u: %s", i, error);
-		else if (!vm_create(&config, phys_to_virt(hpa(m->start)), m->end - m->start))
-			log_info("VM %s: %lu KiB, image of %lu bytes at %lx", config.name,
-				 config.mem / 1024, m->end - m->start, config.at);
-	}
-	/* All at once: none has a head start in what it sees of the others. */
-	for (unsigned i = 0; i < vm_count; i++)
-		vm_start(vms[i]);
 }

@@ -5,8 +5,6 @@
 
 #include <crvm/arena.h>
 #include <crvm/cpuid_policy.h>
-#include <crvm/devices/debug.h>
-#include <crvm/devices/testdev.h>
 #include <crvm/emulate.h>
 #include <crvm/exit_stats.h>
 #include <crvm/gmem.h>
@@ -17,7 +15,9 @@
 #include <crvm/trace.h>
 #include <crvm/vcpu.h>
 
+#include "fair.h"
 #include "vm_config.h"
+#include "vm_console.h"
 
 #define VM_MAX 64u
 
@@ -35,10 +35,11 @@ enum exit_action {
 struct vm_vcpu {
 	struct vcpu v;
 	struct event_queue events;
-	struct percpu *cpu;   /* where it runs */
-	struct vm_vcpu *next; /* in that CPU's ring of vCPUs */
-	bool blocked;	      /* waits for an event, in HLT; its CPU only */
-	_Atomic bool stopped; /* never runs again */
+	struct percpu *cpu;	 /* where it runs */
+	struct fair_member fair; /* of that CPU's queue */
+	bool blocked;		 /* waits for an event, in HLT; its CPU only */
+	_Atomic bool stopped;	 /* never runs again */
+	uint64_t ran_ticks;	 /* TSC ticks that it has had of its CPU */
 	uint64_t xcr0;
 	struct msr_ctx msr;
 	uint8_t *fpu;
@@ -52,22 +53,35 @@ struct vm_vcpu {
 	struct emu_env emu_env;
 };
 
+/* Bytes of a boot module; they stay where they are. */
+struct vm_image {
+	const void *data;
+	uint64_t len;
+};
+
+struct pc;
+
 struct vm {
 	char name[VM_NAME_MAX];
 	uint16_t id;
 	_Atomic uint32_t state; /* enum vm_state */
 	struct vm_config config;
+	struct vm_image own; /* the module on whose command line it is configured, if any */
 	struct arena arena;
 	struct gmem mem;
 	struct io_bus ports, mmio;
 	struct cpuid_policy cpuid;
 	struct virt_vm *virt;
 	struct vm_vcpu *vcpu; /* config.cpus of them */
-	struct debug_device debug;
-	struct testdev test;
-	char line[120]; /* what the guest printed since its last line end */
-	size_t line_len;
-	int exit_code; /* written to the debug-exit port; -1: none */
+	struct pc *pc;
+	struct vm_console console; /* see mux.h */
+	uint64_t zero_tsc;	   /* when it was powered on: its time is 0 */
+	bool again;		   /* it is to be powered on again; its CPU only */
+	unsigned restarts;	   /* since restart_tsc */
+	uint64_t restart_tsc;
+	uint64_t mux_printed; /* mux.c: what it had printed */
+	uint64_t mux_since;   /* at this time */
+	int exit_code;	      /* written to the debug-exit port; -1: none */
 };
 
 static inline struct vm_vcpu *vm_vcpu_of(struct vcpu *v)
@@ -79,14 +93,28 @@ extern struct vm *vms[VM_MAX];
 extern unsigned vm_count;
 
 /*
- * Creates a VM from its configuration and the bytes of its image. E_NOMEM, E_INVAL with a log line.
- * Boot CPU, no vCPU loaded there.
+ * Creates a VM from its configuration. `own` is the module on whose command line that was, if any.
+ * E_NOMEM, E_INVAL, E_NOENT with a log line. Boot CPU, no vCPU loaded there.
  */
-must_check int vm_create(const struct vm_config *config, const void *image, uint64_t image_len);
-/* Ends one VM for good: a log line, and a dump if `dump`. On the CPU of one of its vCPUs. */
+must_check int vm_create(const struct vm_config *config, const struct vm_image *own);
+/* Powers it on, on the CPU where it will run. Boot CPU, with no lock held. */
+void vm_start(struct vm *vm);
+/* Everything as at power-on. On its CPU, with none of its vCPUs in the guest. */
+must_check int vm_power_on(struct vm *vm);
+/*
+ * Ends a VM: a log line, and a dump if `dump`. Its policy may start it again after a dump, which is
+ * of a crash. On the CPU of one of its vCPUs, also with a device's lock held.
+ */
 void vm_stop(struct vm_vcpu *vv, bool dump, const char *fmt, ...) printf_like(3, 4);
-/* Creates and starts a VM for every boot module that asks for it. */
-void vm_start_all(void);
+/* The guest has reset its machine: on again, if its policy is so. As vm_stop. */
+void vm_reset(struct vm *vm, const char *why);
+/* From the scheduler, once a stopped VM's vCPU is unloaded: the rest of vm_stop and vm_reset. */
+void vm_ended(struct vm *vm);
+
+/* vms.c: creates and starts all VMs that the boot modules configure. */
+void vms_start(void);
+/* The boot module of that name (the first word of its command line); NULL data: there is none. */
+struct vm_image vms_module(const char *name);
 
 /* vm_audit.c: whether every VM maps its own memory only; says what it found. */
 bool vm_audit(void);
@@ -102,6 +130,8 @@ enum exit_action exit_handle(struct vm_vcpu *vv);
 void sched_add(struct vm_vcpu *vv, struct percpu *cpu);
 /* Runs this CPU's vCPUs until one slice is over or there is other work; false if none could run. */
 bool sched_run(void);
+/* Asks something of a vCPU (enum vcpu_request), wherever it runs or sleeps. Any CPU. */
+void vcpu_request(struct vm_vcpu *vv, uint32_t requests);
 /* Unloads what is loaded on this CPU. */
 void sched_unload(void);
 

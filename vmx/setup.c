@@ -116,27 +116,42 @@ static void write_controls(struct virt_vcpu *vv)
 		vmcs_write_TSC_OFFSET(0);
 }
 
-/* What is the same on every CPU. */
+/*
+ * The host state: what the CPU has after a VM exit. Each field of that area is here once; the
+ * accessors make a value of the wrong width an error. What the limits of GDTR and IDTR and the
+ * attributes of segments become is fixed: see "Loading Host Segment and Descriptor-Table
+ * Registers".
+ */
+#define HOST_STATE_COMMON(X) /* the same on every CPU */       \
+	X(HOST_CR0, read_cr0())                                \
+	X(HOST_CR3, read_cr3())                                \
+	X(HOST_CR4, read_cr4())                                \
+	X(HOST_PAT, rdmsr(MSR_PAT))                            \
+	X(HOST_EFER, rdmsr(MSR_EFER))                          \
+	X(HOST_CS_SELECTOR, HOST_CS)                           \
+	X(HOST_SS_SELECTOR, HOST_SS)                           \
+	X(HOST_DS_SELECTOR, 0)                                 \
+	X(HOST_ES_SELECTOR, 0)                                 \
+	X(HOST_FS_SELECTOR, 0)                                 \
+	X(HOST_GS_SELECTOR, 0)                                 \
+	X(HOST_TR_SELECTOR, HOST_TR)                           \
+	X(HOST_FS_BASE, 0)                                     \
+	X(HOST_SYSENTER_CS, 0) /* the host uses no SYSENTER */ \
+	X(HOST_SYSENTER_ESP, 0)                                \
+	X(HOST_SYSENTER_EIP, 0)                                \
+	X(HOST_RIP, (uint64_t)vmx_exit)                        \
+	X(HOST_RSP, 0) /* entry.S writes this CPU's before an entry */
+
+#define HOST_STATE_CPU(X) /* where the vCPU is loaded */ \
+	X(HOST_GS_BASE, (uint64_t)cpu)                   \
+	X(HOST_TR_BASE, (uint64_t)cpu->tss)              \
+	X(HOST_GDTR_BASE, (uint64_t)cpu->gdt)            \
+	X(HOST_IDTR_BASE, idtr.base)
+
+#define X(field, value) vmcs_write_##field(value);
 static void write_host_state(void)
 {
-	vmcs_write_HOST_CR0(read_cr0());
-	vmcs_write_HOST_CR3(read_cr3());
-	vmcs_write_HOST_CR4(read_cr4());
-	vmcs_write_HOST_PAT(rdmsr(MSR_PAT));
-	vmcs_write_HOST_EFER(rdmsr(MSR_EFER));
-	vmcs_write_HOST_CS_SELECTOR(HOST_CS);
-	vmcs_write_HOST_SS_SELECTOR(HOST_SS);
-	vmcs_write_HOST_DS_SELECTOR(0);
-	vmcs_write_HOST_ES_SELECTOR(0);
-	vmcs_write_HOST_FS_SELECTOR(0);
-	vmcs_write_HOST_GS_SELECTOR(0);
-	vmcs_write_HOST_TR_SELECTOR(HOST_TR);
-	vmcs_write_HOST_FS_BASE(0);
-	vmcs_write_HOST_SYSENTER_CS(0);
-	vmcs_write_HOST_SYSENTER_ESP(0);
-	vmcs_write_HOST_SYSENTER_EIP(0);
-	vmcs_write_HOST_RIP((uint64_t)vmx_exit);
-	vmcs_write_HOST_RSP(0);
+	HOST_STATE_COMMON(X)
 }
 
 static void write_host_cpu(const struct percpu *cpu)
@@ -147,11 +162,9 @@ static void write_host_cpu(const struct percpu *cpu)
 	} packed idtr;
 
 	__asm__ volatile("sidt %0" : "=m"(idtr));
-	vmcs_write_HOST_GS_BASE((uint64_t)cpu);
-	vmcs_write_HOST_TR_BASE((uint64_t)cpu->tss);
-	vmcs_write_HOST_GDTR_BASE((uint64_t)cpu->gdt);
-	vmcs_write_HOST_IDTR_BASE(idtr.base);
+	HOST_STATE_CPU(X)
 }
+#undef X
 
 /* Segments at reset: selector, base, limit, attributes. */
 static const struct vcpu_segment reset_segments[SEG_COUNT] = {

@@ -204,6 +204,7 @@ void acpi_fadt_parse(struct acpi_walk *walk, const struct acpi_table *table)
 	/* Missing fields read as 0; fadt_has tells them from those that are cut in the middle. */
 	memcpy(&fadt, table->raw, len < sizeof(fadt) ? len : sizeof(fadt));
 	info->fadt = true;
+	info->century = fadt.century;
 	info->hw_reduced = fadt.header.revision >= 5 && fadt.flags & ACPI_FADT_HW_REDUCED;
 	if (fadt.header.revision >= 2) {
 		info->no_8042 = !(fadt.boot_arch & ACPI_BOOT_8042);

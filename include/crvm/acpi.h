@@ -92,7 +92,8 @@ struct acpi_info {
 	bool reset_supported;
 	bool hw_reduced;
 	bool no_8042; /* FADT revision >= 2 says that there is none (IAPC_BOOT_ARCH bit 1 clear) */
-	bool no_vga;  /* IAPC_BOOT_ARCH bit 2 */
+	uint8_t century; /* CMOS register of the century; 0: none is named */
+	bool no_vga;	 /* IAPC_BOOT_ARCH bit 2 */
 	uint64_t dsdt;
 	/* \_S5 from the DSDT, found by pattern (Name (_S5, Package () {a, b, ...})) */
 	bool s5;

@@ -17,6 +17,7 @@ enum cpu_work {
 	WORK_CALL = 1u << 1,	/* smp_call waits in the mailbox */
 	WORK_CONSOLE = 1u << 2, /* console input has come */
 	WORK_NMI = 1u << 3,	/* an NMI came that nobody expected */
+	WORK_VCPU = 1u << 4,	/* something was asked of a vCPU here */
 };
 
 enum cpu_state { CPU_ABSENT, CPU_STARTING, CPU_ONLINE, CPU_FAILED };

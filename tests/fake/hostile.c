@@ -381,9 +381,9 @@ uint64_t hostile_digest(struct run_vm *m)
 	d = mix(d, &m->vcpu.xcr0, 8);
 	d = mix(d, m->ram, RUN_RAM_SIZE);
 	d = mix(d, m->high, RUN_HIGH_SIZE);
-	d = mix(d, m->vm.test.counter, sizeof(m->vm.test.counter));
-	d = mix(d, m->vm.test.registers, sizeof(m->vm.test.registers));
-	d = mix(d, m->vm.test.mmio, sizeof(m->vm.test.mmio));
+	d = mix(d, m->test.counter, sizeof(m->test.counter));
+	d = mix(d, m->test.registers, sizeof(m->test.registers));
+	d = mix(d, m->test.mmio, sizeof(m->test.mmio));
 	d = mix(d, m->text, sizeof(m->text));
 	d = mix(d, m->stop_reason, sizeof(m->stop_reason));
 	d = mix(d, &(uint64_t){f->delivery_count}, 8);

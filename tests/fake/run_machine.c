@@ -7,6 +7,7 @@
 #include <crvm/cpu.h>
 #include <crvm/fpu.h>
 #include <crvm/panic.h>
+#include <crvm/smp.h>
 #include <crvm/status.h>
 #include <crvm/time.h>
 #include "run_machine.h"
@@ -43,6 +44,17 @@ void vm_stop(struct vm_vcpu *vv, bool dump, const char *fmt, ...)
 	atomic_store(&vv->stopped, true);
 	atomic_fetch_or(&vv->v.requests, REQ_STOP);
 	atomic_store(&m->vm.state, VM_STOPPED);
+}
+
+void smp_kick(struct percpu *cpu, enum cpu_work work)
+{
+	atomic_fetch_or(&cpu->work, work);
+	run_around.kicks++;
+}
+
+void vm_ended(struct vm *vm)
+{
+	container_of(vm, struct run_vm, vm)->ended++;
 }
 
 /* All that io_bus_freeze wants of an arena. */
@@ -273,15 +285,15 @@ static void add_devices(struct run_vm *m)
 
 	io_bus_init(&vm->ports, 0x10000);
 	io_bus_init(&vm->mmio, 1ul << 48);
-	debug_init(&vm->debug, &ops);
-	testdev_init(&vm->test);
+	debug_init(&m->debug, &ops);
+	testdev_init(&m->test);
 	for (unsigned i = 0; i < DEBUG_REGION_COUNT; i++) {
-		r = debug_region(&vm->debug, i);
+		r = debug_region(&m->debug, i);
 		must(io_bus_add(&vm->ports, &r));
 	}
-	r = testdev_port_region(&vm->test, RUN_PORT);
+	r = testdev_port_region(&m->test, RUN_PORT);
 	must(io_bus_add(&vm->ports, &r));
-	r = testdev_mmio_region(&vm->test, RUN_MMIO);
+	r = testdev_mmio_region(&m->test, RUN_MMIO);
 	must(io_bus_add(&vm->mmio, &r));
 	must(io_bus_freeze(&vm->ports, NULL));
 	must(io_bus_freeze(&vm->mmio, NULL));

@@ -12,6 +12,9 @@
 #include "backend.h"
 #include "host_cpu.h"
 
+#include <crvm/devices/debug.h>
+#include <crvm/devices/testdev.h>
+
 #define RUN_VM_MAX    FAKE_VM_MAX
 #define RUN_RAM_SIZE  0x40000ul /* from 0 */
 #define RUN_ROM	      0xf0000ul
@@ -34,12 +37,15 @@ struct run_vm {
 	struct vm vm;
 	struct vm_vcpu vcpu;
 	uint8_t *ram, *rom, *high;
+	struct debug_device debug;
+	struct testdev test;
 	/* An interrupt chip: vectors that wait, the highest first. */
 	bool waits[256];
 	unsigned acks;
 	struct irq_source irq;
 	/* What vm_stop was told. */
 	unsigned stops;
+	unsigned ended; /* calls of vm_ended */
 	bool stop_dump;
 	char stop_reason[256];
 	/* What the guest wrote to the debug console, and its exit code. */
@@ -60,6 +66,7 @@ extern struct run_around {
 	unsigned saves;	      /* of it */
 	uint64_t timer_next;  /* the earliest deadline */
 	uint64_t timer_set;   /* what a timer was set to last; 0: none was */
+	unsigned kicks;       /* calls of smp_kick */
 	uint64_t slice_ticks; /* what any time in ns is in ticks */
 } run_around;
 

@@ -20,7 +20,8 @@ HEADERS = {
     "lib": "heap printf ring string verdict",
     "boot": "boot_info",
     "mm": "arena frames gmem hostmap",
-    "arch": "acpi apic cpu cpufeat fpu hostvm mtrr percpu power screen smp symbols time trap uart16550",
+    "arch": "acpi apic cpu cpufeat fpu hostvm mtrr percpu power ps2kbd screen smp symbols time trap uart16550"
+    " wallclock",
     "seam": "vcpu virt",  # between core and a backend
     "device": "device disk io",
     "core": "cmdline cpuid_policy decode emulate exit_stats gwalk hypercall inject io_bus msr_policy nested_audit"

@@ -390,7 +390,7 @@ static void test_pae_entries_outside_memory(void **state)
 		set(REG_CR0, CR0_PE | CR0_PG);
 		write_cr(3, at[i]);
 		expect_fault(EXC_GP);
-		assert_int_equal(m->vm.test.counter[TESTDEV_MMIO_READS], 0);
+		assert_int_equal(m->test.counter[TESTDEV_MMIO_READS], 0);
 	}
 }
 

@@ -40,7 +40,7 @@ static void test_in_keeps_the_upper_bits_as_the_size_says(void **state)
 	for (unsigned i = 0; i < 2 * array_count(cases); i++) {
 		again();
 		v->quick = i & 1 ? &vcpu_quick : NULL;
-		memcpy(m->vm.test.registers, "\x44\x33\x22\x11", 4);
+		memcpy(m->test.registers, "\x44\x33\x22\x11", 4);
 		v->gpr[REG_RAX] = 0xaaaaaaaaaaaaaaaa;
 		port(RUN_PORT, cases[i / 2].size, true);
 		expect_next(1);
@@ -76,7 +76,7 @@ static void test_out_writes_its_size_and_no_more(void **state)
 		memcpy(expected, &v->gpr[REG_RAX], size);
 		port(RUN_PORT, size, false);
 		expect_next(1);
-		assert_memory_equal(m->vm.test.registers, expected, 8);
+		assert_memory_equal(m->test.registers, expected, 8);
 		assert_int_equal(v->gpr[REG_RAX], 0x8877665544332211);
 	}
 }
@@ -89,7 +89,7 @@ static void test_a_straddling_access_reaches_nobody(void **state)
 	port(RUN_PORT + 15, 4, false);
 	port(0xffff, 4, true);
 	assert_int_equal(v->gpr[REG_RAX], 0xffffffff);
-	assert_int_equal(m->vm.test.counter[TESTDEV_PORT_WRITES], 0);
+	assert_int_equal(m->test.counter[TESTDEV_PORT_WRITES], 0);
 }
 
 static void test_the_debug_exit_stops_the_vm_at_once(void **state)
@@ -266,7 +266,7 @@ static void test_mmio_is_emulated_in_every_mode(void **state)
 		v->gpr[REG_RBX] = 0x12345678;
 		step(&e);
 		expect_next(2);
-		assert_int_equal(m->vm.test.counter[TESTDEV_MMIO_WRITES], 1);
+		assert_int_equal(m->test.counter[TESTDEV_MMIO_WRITES], 1);
 		set(REG_RIP, RUN_CODE);
 		poke(RUN_CODE, load, sizeof(load));
 		v->gpr[REG_RBX] = ~0ul;
@@ -322,7 +322,7 @@ static void test_a_page_fault_found_by_emulation(void **state)
 		step(&e);
 		expect_fault(EXC_PF);
 		assert_int_equal(reg(REG_CR2), 0x7000000000);
-		assert_int_equal(m->vm.test.counter[TESTDEV_MMIO_WRITES], 0);
+		assert_int_equal(m->test.counter[TESTDEV_MMIO_WRITES], 0);
 		assert_int_equal(v->gpr[REG_RDI], RUN_MMIO);
 	}
 }
@@ -401,7 +401,7 @@ static void test_delivery_through_a_device_stops_the_vm(void **state)
 	expect_stop(true, "delivery of vector 6 accesses guest-physical fed10000, which is not RAM "
 			  "(RIP 1000)");
 	assert_int_equal(v->gpr[REG_RBX], 5);
-	assert_int_equal(m->vm.test.counter[TESTDEV_MMIO_READS], 0);
+	assert_int_equal(m->test.counter[TESTDEV_MMIO_READS], 0);
 }
 
 int main(void)

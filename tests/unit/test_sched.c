@@ -1,7 +1,7 @@
 /*
  * core/sched.c: turns, loading with the FPU, sleepers, slices, the end of a VM.
  * needs: core/run.c core/exits.c core/exits_cpu.c core/exits_cr.c core/exits_mem.c core/quick.c
- * needs: core/sched.c
+ * needs: core/sched.c core/fair.c
  * needs: core/inject.c core/io_bus.c core/cpuid_policy.c core/msr_policy.c core/emulate.c
  * needs: core/emu_alu.c core/emu_fetch.c core/emu_mem.c core/emu_string.c core/decode.c
  * needs: core/gwalk.c core/string_io.c core/exit_stats.c core/trace.c mm/gmem.c devices/debug.c
@@ -69,17 +69,57 @@ static void test_with_nobody_there_is_nothing_to_run(void **state)
 	assert_int_equal(run_around.saves, 0);
 }
 
-static void test_each_has_its_turn(void **state)
+static void test_who_has_had_the_least_has_its_turn(void **state)
 {
 	(void)state;
+	run_around.slice_ticks = 1;
 	for (unsigned i = 0; i < 3; i++)
 		add(i, spin);
-	for (unsigned round = 1; round < 5; round++) {
+	for (unsigned round = 0; round < 9; round++) {
+		unsigned lowest = round * 2 % 3, before = turns[lowest];
+
 		for (unsigned i = 0; i < 3; i++)
-			assert_true(run_once());
-		for (unsigned i = 0; i < 3; i++)
-			assert_int_equal(turns[i], round);
+			vm[i]->vcpu.fair.vtime = i == lowest ? 1000 : 2000;
+		assert_true(run_once());
+		assert_int_equal(turns[lowest], before + 1);
+		assert_true(vm[lowest]->vcpu.fair.vtime > 1000);
 	}
+	sched_unload();
+}
+
+static void test_time_is_charged_by_weight(void **state)
+{
+	(void)state;
+	vm[0]->vm.config.weight = 1;
+	add(0, spin);
+	run_once();
+	assert_int_equal(vm[0]->vcpu.fair.vtime, 100 * vm[0]->vcpu.ran_ticks);
+	sched_unload();
+}
+
+/* From another CPU it is kicked, so that it looks at once; here it looks by itself. */
+static void test_a_request_kicks_the_vcpus_cpu(void **state)
+{
+	struct percpu *here = this_cpu();
+
+	(void)state;
+	add(0, sleep_at_once);
+	add(1, sleep_at_once);
+	run_once();
+	run_once();
+	assert_false(run_once());
+	vcpu_request(&vm[0]->vcpu, REQ_NMI);
+	assert_int_equal(run_around.kicks, 0);
+	assert_true(run_once());
+	fake_cpu_become(here->index + 1);
+	vcpu_request(&vm[1]->vcpu, REQ_NMI);
+	assert_int_equal(run_around.kicks, 1);
+	assert_true(atomic_load(&here->work) & WORK_VCPU);
+	fake_cpu_become(here->index);
+	atomic_store(&here->work, 0);
+	assert_true(run_once());
+	assert_int_equal(vm[0]->vcpu.v.virt->delivery_count, 1);
+	assert_int_equal(vm[1]->vcpu.v.virt->delivery_count, 1);
 	sched_unload();
 }
 
@@ -187,6 +227,7 @@ static void test_a_stopped_vm_is_unloaded_and_never_runs_again(void **state)
 	assert_true(run_once());
 	assert_int_equal(vm[0]->stops, 1);
 	assert_false(vm[0]->vcpu.v.virt->loaded);
+	assert_int_equal(vm[0]->ended, 1);
 	assert_null(run_around.fpu);
 	run_raise_irq(vm[0], 0x51);
 	assert_false(run_once());
@@ -272,7 +313,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		S(test_with_nobody_there_is_nothing_to_run),
-		S(test_each_has_its_turn),
+		S(test_who_has_had_the_least_has_its_turn),
+		S(test_time_is_charged_by_weight),
+		S(test_a_request_kicks_the_vcpus_cpu),
 		S(test_interrupts_are_off_in_a_turn_only),
 		S(test_loading_is_lazy),
 		S(test_sleepers_do_not_run),

@@ -1,0 +1,91 @@
+/*
+ * The PC around a VM's vCPU: its devices, and the wires, alarms, clocks and buses that join them.
+ * Private to core/.
+ *
+ * All of it lives on the VM's CPU: alarms are queued there, and whoever enters from elsewhere goes
+ * through smp_call.
+ */
+#pragma once
+
+#include <crvm/devices/debug.h>
+#include <crvm/devices/ide.h>
+#include <crvm/devices/kbc.h>
+#include <crvm/devices/pic8259.h>
+#include <crvm/devices/pit8254.h>
+#include <crvm/devices/port92.h>
+#include <crvm/devices/printer.h>
+#include <crvm/devices/rtc.h>
+#include <crvm/devices/serial.h>
+#include <crvm/devices/testdev.h>
+#include <crvm/devices/vga.h>
+#include <crvm/inject.h>
+#include <crvm/time.h>
+
+#include "disk_priv.h"
+
+#define PC_IRQ_COUNT  16u
+#define PC_DISK_COUNT 4u /* primary master, slave, secondary master, slave */
+#define PC_ROM_BASE   0xf0000u
+#define PC_ROM_SIZE   0x10000u
+
+struct vm;
+struct pc;
+
+struct pc_line {
+	struct pc *pc;
+	unsigned irq;
+};
+
+struct pc_alarm {
+	struct timer timer;
+	struct pc *pc;
+	struct device *dev;
+	void (*expired)(struct pc *pc);
+};
+
+enum pc_alarm_index { PC_ALARM_PIT, PC_ALARM_RTC, PC_ALARM_SERIAL, PC_ALARM_KBC, PC_ALARM_COUNT };
+
+struct pc {
+	struct vm *vm;
+	struct pic_pair pic;
+	struct pit pit;
+	struct rtc rtc;
+	struct serial_port serial;
+	struct kbc kbc;
+	struct ide_channel ide[2];
+	struct vga vga;
+	struct printer printer;
+	struct port92 port92;
+	struct debug_device debug;
+	struct testdev test;
+	struct pc_line line[PC_IRQ_COUNT];
+	struct pc_alarm alarm[PC_ALARM_COUNT];
+	struct irq_source irq;
+	struct disk_image image[PC_DISK_COUNT];
+	struct disk_overlay overlay[PC_DISK_COUNT];
+	struct disk disk[PC_DISK_COUNT]; /* sectors 0: none */
+	uint8_t *spare_page, *spare_end; /* for overlays: pc_disks.c */
+};
+
+/*
+ * All devices and the frozen buses, in the VM's arena; vm->pc is set. Disks are opened. E_NOMEM,
+ * E_INVAL with a log line. Boot CPU, before the VM runs.
+ */
+must_check int pc_build(struct vm *vm);
+/* Every device as at power-on; the clock starts at 0. The VM's CPU, its vCPU not running. */
+void pc_reset(struct pc *pc);
+/* No alarm rings any more. The VM's CPU. */
+void pc_stop(struct pc *pc);
+/* Bytes wait in the VM's console. The VM's CPU. */
+void pc_input(struct pc *pc);
+
+/* pc_disks.c: images and overlays as the configuration says. E_INVAL, E_NOENT, E_NOMEM, logged. */
+must_check int pc_disks_open(struct pc *pc);
+/* Pages that all overlays hold. */
+uint64_t pc_disks_pages(const struct pc *pc);
+
+/*
+ * pc_boot.c: firmware or kernel into the VM's memory, and the vCPU to where it starts. E_INVAL,
+ * E_NOENT, E_NOMEM, logged. The VM's CPU, with the vCPU reset and loaded.
+ */
+must_check int pc_boot(struct vm *vm);
