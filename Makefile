@@ -16,7 +16,10 @@ Q := $(if $(V),,@)
 include scripts/build.mk
 include tests/unit/unit.mk
 include tests/fuzz/fuzz.mk
+include guest-images/firmware/firmware.mk
+include guest-images/labos/labos.mk
 include scripts/run.mk
+include scripts/config.mk
 include tests/tests.mk
 include tests/guests/guests.mk
 include tests/bench/bench.mk

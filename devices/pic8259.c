@@ -235,7 +235,7 @@ int pic_ack(struct pic_pair *p, int *irq)
 	if (level >= 0) {
 		vector = p->vector;
 		*irq = pair_take(p, (unsigned)level);
-	} else if (seen >= 0 && p->chip[MASTER].ready) {
+	} else if (seen >= 0) {
 		vector = pair_take_spurious(p);
 	} else {
 		return -1;
@@ -279,7 +279,6 @@ static void chip_write_icw1(struct pic_chip *c, uint8_t value)
 	c->icw1 = value;
 	c->icw2 = c->icw4 = 0;
 	c->icw3 = LEVEL_MAX; /* the slave address; a master in cascade gets its own */
-	c->cascade = 0;
 	c->edge = c->imr = c->isr = c->first = 0;
 	c->special_mask = c->poll = c->read_isr = c->rotate_auto_eoi = false;
 	c->ready = false;

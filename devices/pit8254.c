@@ -55,6 +55,12 @@ static void pit_pulse(const struct pit *p)
 	p->ops.irq0.set(p->ops.irq0.ctx, true);
 }
 
+/* No second edge; but mode 0 may have lowered the line since the first. */
+static void pit_line_up(const struct pit *p)
+{
+	p->ops.irq0.set(p->ops.irq0.ctx, true);
+}
+
 static void pit_raise(struct pit *p)
 {
 	p->ticks.raised++;
@@ -76,6 +82,7 @@ static void pit_forget_owed(struct pit *p)
 static void pit_catch_up(struct pit *p, uint64_t count)
 {
 	if (pit_tick_waits(p)) {
+		pit_line_up(p);
 		p->masked = false;
 	} else if (p->tick_taken) {
 		pit_raise(p);
@@ -104,7 +111,9 @@ static void pit_tick(struct pit *p, uint64_t count)
 		pit_catch_up(p, count);
 		return;
 	}
-	if (!pit_tick_waits(p)) {
+	if (pit_tick_waits(p)) {
+		pit_line_up(p);
+	} else {
 		pit_raise(p);
 		count--;
 	}

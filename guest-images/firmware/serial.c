@@ -104,11 +104,14 @@ void serial_mirror(uint16_t position, uint8_t c, uint16_t next)
 	EBDA_WRITE16(serial_cursor, next);
 }
 
+/* An empty screen, with the cursor in its first place. */
 void serial_mirror_clear(void)
 {
 	if (!serial_present())
 		return;
 	serial_escape('J', 2, 0);
+	serial_escape('H', 1, 1);
+	EBDA_WRITE16(serial_cursor, 0);
 }
 
 /* What was received, or -1. */

@@ -17,7 +17,7 @@ LABOS_CFLAGS := -m32 -march=i686 -std=gnu17 -g $(WARNINGS) -ffreestanding -fno-b
 LABOS_LDFLAGS := -m32 -nostdlib -static -Wl,-m,elf_i386 -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments
 
 .PHONY: labos
-labos: $(LABOS_IMAGES)
+labos: $(LABOS_IMAGES) ## build the small guest system: build/guest-images/labos*.img
 
 # The boot sector has 508 bytes for everything: optimized for size, arguments in registers.
 $(LABOS_B)/boot/%.o: LABOS_CFLAGS += -Os -mregparm=3 -fomit-frame-pointer

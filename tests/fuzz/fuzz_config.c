@@ -162,7 +162,6 @@ static void check_again(const struct vm_config *vm, unsigned count)
 		before = vm[i];
 		forget_places(&before);
 		forget_places(&again[good]);
-		/* Values that this kind of boot does not use may have been written out. */
 		require(!memcmp(&before, &again[good], sizeof(before)));
 		good++;
 	}

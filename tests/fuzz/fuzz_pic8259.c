@@ -138,7 +138,7 @@ static void settle(void)
 static int model_ack(int *irq)
 {
 	const int i = best(&chip[0]), s = best(&chip[1]), vector = model_peek();
-	const bool spurious = seen >= 0 && chip[0].ready;
+	const bool spurious = seen >= 0;
 
 	*irq = -1;
 	seen = -1;

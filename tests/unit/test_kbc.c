@@ -22,7 +22,7 @@ static void power_on_is_what_a_bios_leaves(void **state)
 	assert_int_equal(command_byte(), 0x65); /* IRQ1, system flag, port 2 off, translation */
 	assert_int_equal(rig.a20_calls + rig.resets, 0);
 	command(0xd0);
-	assert_int_equal(take() & 0x33, 0x13); /* no reset, A20, and this byte's own IRQ1 */
+	assert_int_equal(take() & 0x33, 0x03); /* no reset, A20, no interrupt */
 	assert_true(kbc_key(&kbc, 0x1e));
 	assert_int_equal(take(), 0x1e);
 }

@@ -325,6 +325,45 @@ static void test_an_input_declared_a_slave_has_no_vector(void **state)
 	expect_ack(0x26, 6);
 }
 
+static void test_a_slave_that_does_not_answer_is_one_edge(void **state)
+{
+	(void)state;
+	chip_init(0xa0, 0x11, 0x28, 0x05, 0x01);
+	up(9);
+	expect_ack(0xff, -1);
+	out(0x20, 0x20);
+	up(4);
+	expect_ack(0x24, 4);
+	out(0x20, 0x20);
+	expect_none(); /* its INT is up still */
+}
+
+static void test_the_slaves_number_is_three_bits(void **state)
+{
+	(void)state;
+	chip_init(0xa0, 0x11, 0x28, 0xfa, 0x01);
+	up(9);
+	expect_ack(0x29, 9);
+}
+
+static void test_a_slave_in_single_mode_has_number_7(void **state)
+{
+	(void)state;
+	out(0xa0, 0x13);
+	out(0xa1, 0x28);
+	out(0xa1, 0x01);
+	up(9);
+	expect_ack(0xff, -1);
+}
+
+static void test_an_open_input_waits_whatever_the_cascade_is(void **state)
+{
+	(void)state;
+	out(0x21, 0x04);
+	up(3);
+	assert_true(pic_irq_waits(&pic, 3));
+}
+
 /* --- Reads -------------------------------------------------------------------------------- */
 
 static void test_ocw3_chooses_what_reads_give_until_the_next(void **state)
@@ -538,6 +577,10 @@ int main(void)
 		t(test_another_request_takes_the_place_of_one_that_fell),
 		t(test_no_spurious_one_from_before_icw1),
 		t(test_a_slave_in_its_icws_cannot_answer),
+		t(test_a_slave_that_does_not_answer_is_one_edge),
+		t(test_the_slaves_number_is_three_bits),
+		t(test_a_slave_in_single_mode_has_number_7),
+		t(test_an_open_input_waits_whatever_the_cascade_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -197,6 +197,76 @@ static void test_reset_is_power_on(void **state)
 	expect_ack(0x25, 5);
 }
 
+static void test_a_slave_never_set_up_does_not_answer(void **state)
+{
+	(void)state;
+	chip_init(0x20, 0x11, 0x20, 0x01, 0x01); /* a slave on IR0? its number would fit */
+	pulse(0);
+	expect_ack(0xff, 0);
+}
+
+static void test_a_master_without_icws_holds_the_slave_back(void **state)
+{
+	(void)state;
+	chip_init(0xa0, 0x11, 0x28, 0x02, 0x01);
+	pulse(8);
+	expect_none();
+	assert_false(pic_irq_waits(&pic, 8));
+	chip_init(0x20, 0x11, 0x20, 0x04, 0x01);
+	expect_none(); /* ICW1 forgot the edge on IR2 */
+	pulse(8);
+	expect_ack(0x28, 8);
+}
+
+static void test_nothing_is_delivered_while_the_icws_come_again(void **state)
+{
+	static const unsigned port[2] = {0x20, 0xa0};
+
+	(void)state;
+	for (unsigned n = 0; n < 2; n++) {
+		pair_init(0x01);
+		out(port[n], 0x11);
+		pulse(n * 8);
+		expect_none();
+		assert_false(pic_irq_waits(&pic, n * 8));
+		out(port[n] + 1, 0x20 + n * 8);
+		out(port[n] + 1, n ? 2 : 4);
+		expect_none();
+		out(port[n] + 1, 0x01);
+		expect_ack(0x20 + (int)n * 8, (int)n * 8);
+	}
+}
+
+static void test_icw1_ends_poll_the_read_of_isr_and_rotation(void **state)
+{
+	(void)state;
+	pair_init(0x03);
+	out(0x20, 0x80);
+	out(0x20, 0x0f); /* poll, ISR */
+	up(3);
+	chip_init(0x20, 0x19, 0x20, 0x04, 0x03);
+	assert_int_equal(in(0x20), 0x08); /* IRR: no poll, not ISR */
+	assert_int_equal(pic_peek(&pic), 0x23);
+	down(3);
+	chip_init(0x20, 0x11, 0x20, 0x04, 0x03);
+	pulse(3);
+	expect_ack(0x23, 3);
+	pulse(3);
+	pulse(4);
+	expect_ack(0x23, 3); /* no rotation */
+}
+
+static void test_reset_lowers_what_the_slave_drives(void **state)
+{
+	(void)state;
+	pair_init(0x01);
+	up(9);
+	assert_int_equal(pic.chip[0].line, 0x04);
+	pic.dev.reset(&pic.dev);
+	assert_int_equal(pic.chip[0].line, 0);
+	assert_int_equal(pic.chip[1].line, 0x02); /* is another device's */
+}
+
 #define r(name) cmocka_unit_test_setup(name, rig_setup)
 #define t(name) cmocka_unit_test_setup(name, setup_ready)
 
@@ -215,6 +285,11 @@ int main(void)
 		t(test_icw1_forgets_mask_service_edges_and_choices),
 		r(test_the_icw2_low_bits_do_not_matter),
 		t(test_reset_is_power_on),
+		r(test_a_slave_never_set_up_does_not_answer),
+		r(test_a_master_without_icws_holds_the_slave_back),
+		r(test_nothing_is_delivered_while_the_icws_come_again),
+		r(test_icw1_ends_poll_the_read_of_isr_and_rotation),
+		r(test_reset_lowers_what_the_slave_drives),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -170,11 +170,15 @@ static void test_rotate_in_auto_eoi_mode(void **state)
 	expect_ack(0x23, 3);
 	pulse(3);
 	pulse(4);
-	expect_ack(0x24, 4); /* 3 is the lowest, then 4 */
+	expect_ack(0x24, 4); /* 3 was the lowest */
 	expect_ack(0x23, 3);
+	pulse(4);
+	expect_ack(0x24, 4);
 	out(0x20, 0x00);
-	expect_order("4567013");
-	expect_order("4567013"); /* stays so */
+	pulse(6);
+	expect_ack(0x26, 6);
+	expect_order("5670134"); /* 4 was the lowest when rotation ended, and stays so */
+	expect_order("5670134");
 }
 
 static void test_rotation_in_auto_eoi_mode_needs_that_mode(void **state)
@@ -331,6 +335,18 @@ static void test_special_fully_nested_is_for_inputs_with_a_slave(void **state)
 	expect_none(); /* in the slave, SFNM means nothing */
 }
 
+static void test_special_fully_nested_keeps_higher_levels_above_the_slave(void **state)
+{
+	(void)state;
+	chip_init(0x20, 0x11, 0x20, 0x04, 0x11);
+	up(1);
+	expect_ack(0x21, 1);
+	up(9);
+	expect_none();
+	out(0x20, 0x20);
+	expect_ack(0x29, 9);
+}
+
 /* --- Poll ------------------------------------------------------------------------------------ */
 
 static void test_poll_is_an_acknowledge(void **state)
@@ -424,6 +440,33 @@ static void test_poll_in_auto_eoi_mode_rotates(void **state)
 	pulse(3);
 	expect_ack(0x24, 4);
 	expect_ack(0x23, 3);
+}
+
+static void test_polling_a_slave_in_auto_eoi_mode_shows_the_master_its_next(void **state)
+{
+	(void)state;
+	chip_init(0xa0, 0x11, 0x28, 0x02, 0x03);
+	up(11);
+	up(12);
+	out(0x20, 0x0c);
+	assert_int_equal(in(0x20), 0x82);
+	out(0x20, 0x20);
+	expect_none();
+	out(0xa0, 0x0c);
+	assert_int_equal(in(0xa0), 0x83);
+	expect_ack(0x2c, 12);
+}
+
+static void test_line_2_is_no_input_even_while_the_slave_drives_it(void **state)
+{
+	(void)state;
+	up(9);
+	out(0x20, 0x0c);
+	assert_int_equal(in(0x20), 0x82);
+	out(0x20, 0x20);
+	down(2);
+	up(2);
+	expect_none(); /* the slave's INT has not moved */
 }
 
 /* --- Who is told ------------------------------------------------------------------------------ */
@@ -532,6 +575,9 @@ int main(void)
 		t(test_intr_after_an_acknowledge_only_if_more_can_come),
 		t(test_intr_by_mask_priority_level_and_slave),
 		t(test_without_a_listener),
+		t(test_special_fully_nested_keeps_higher_levels_above_the_slave),
+		t(test_polling_a_slave_in_auto_eoi_mode_shows_the_master_its_next),
+		t(test_line_2_is_no_input_even_while_the_slave_drives_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,12 +74,12 @@ static void test_mode_0_gate_pauses(void **state)
 static void test_mode_0_new_count(void **state)
 {
 	(void)state;
-	out(0x43, 0x90); /* LSB only */
+	out(0x43, 0x90); /* LSB only: both bytes read are that one */
 	out(0x42, 3);
-	waveform(3, "LH", 1, 0);
+	waveform(3, "LH", 0x0101, 0);
 	out(0x42, 2); /* at 4: low at once, and again from 2 */
 	assert_false(out2());
-	waveform(5, "LLH", 2, 1, 0);
+	waveform(5, "LLH", 0x0202, 0x0101, 0);
 
 	/* Of two bytes, the first one stops the count and lowers OUT. */
 	program(2, 0, 5);

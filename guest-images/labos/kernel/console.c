@@ -69,9 +69,12 @@ void console_break_lock(void)
 	lock_broken = true;
 }
 
-bool console_at_line_start(void)
+void console_fresh_line(void)
 {
-	return at_line_start;
+	console_lock();
+	if (!at_line_start)
+		console_put('\n');
+	console_unlock();
 }
 
 void console_receive(char c)

@@ -25,8 +25,8 @@ void console_unlock(void);
 /* From now on no lock counts: for panic. */
 void console_break_lock(void);
 
-/* True if the cursor stands at the beginning of a line. */
-bool console_at_line_start(void);
+/* Ends the line if something is written on it. */
+void console_fresh_line(void);
 
 /* Interrupt handlers bring a character. If nobody has read for 8 KiB, it is lost and counted. */
 void console_receive(char c);

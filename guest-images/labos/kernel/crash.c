@@ -17,7 +17,8 @@ enum {
 	PORT_92 = 0x92,
 	PORT_92_RESET = 0x01,
 	PORT_92_A20 = 0x02,
-	NOWHERE = 0xb0000000u,
+	UNMAPPED = 0xe0000000u,
+	NO_MEMORY = 0xa0000000u,
 };
 
 /* An IDT without entries: the breakpoint becomes #GP, #DF, shutdown. */
@@ -59,18 +60,18 @@ static void crash_disk(void)
 /* The page tables have nothing there. */
 static void crash_wild(void)
 {
-	*(volatile uint32_t *)NOWHERE = 1;
+	*(volatile uint32_t *)UNMAPPED = 1;
 }
 
 /* The page tables do, but neither memory nor a device lies at that physical address. */
 static void crash_nomem(void)
 {
-	volatile uint32_t *nothing = (volatile uint32_t *)NOWHERE;
+	volatile uint32_t *nothing = (volatile uint32_t *)NO_MEMORY;
 
-	if (!paging_map_page(NOWHERE))
+	if (!paging_map_page(NO_MEMORY))
 		return;
 	*nothing = 1;
-	print("physical address %08x reads %08x\n", NOWHERE, *nothing);
+	print("physical address %08x reads %08x\n", NO_MEMORY, *nothing);
 }
 
 static void crash_div0(void)

@@ -28,6 +28,7 @@ enum {
 	STATUS_DF = 0x20,
 	STATUS_DRDY = 0x40,
 	STATUS_BSY = 0x80,
+	STATUS_FLOATING = 0xff, /* no channel at all */
 	DEVICE_LBA = 0xe0,
 	DEVICE_SLAVE = 0x10,
 	READ_SECTORS = 0x20,
@@ -60,7 +61,7 @@ static uint8_t wait_not_busy(uint16_t port)
 	uint8_t status = in8(port + STATUS);
 	uint32_t i;
 
-	for (i = 0; i < POLLS_MAX && (status & STATUS_BSY); i++)
+	for (i = 0; i < POLLS_MAX && (status & STATUS_BSY) && status != STATUS_FLOATING; i++)
 		status = in8(port + STATUS);
 	return status;
 }

@@ -39,9 +39,10 @@ static void ticker(void *unused)
 			thread_sleep(next - now);
 			continue;
 		}
-		if (next == TICK_LOG_PERIOD || tick_log)
-			print("%slabos: %u ticks\n", console_at_line_start() ? "" : "\n",
-			      TICK_LOG_PERIOD);
+		if (next == TICK_LOG_PERIOD || tick_log) {
+			console_fresh_line();
+			print("labos: %u ticks\n", TICK_LOG_PERIOD);
+		}
 		next += TICK_LOG_PERIOD;
 	}
 }

@@ -111,8 +111,9 @@ void panic(const char *format, ...)
 
 	irq_save();
 	console_break_lock();
+	console_fresh_line();
 	va_start(args, format);
-	print("%slabos: panic: ", console_at_line_start() ? "" : "\n");
+	print("labos: panic: ");
 	print_list(format, args);
 	print("\nlabos: halted\n");
 	va_end(args);

@@ -109,7 +109,8 @@ void shell_run(void *unused)
 
 	(void)unused;
 	for (;;) {
-		print("%slabos> ", console_at_line_start() ? "" : "\n");
+		console_fresh_line();
+		print("labos> ");
 		read_line(line);
 		rest = line;
 		while (*rest == ' ')
