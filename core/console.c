@@ -7,6 +7,7 @@
 #include <crvm/hostvm.h>
 #include <crvm/percpu.h>
 #include <crvm/printf.h>
+#include <crvm/ps2kbd.h>
 #include <crvm/screen.h>
 #include <crvm/smp.h>
 #include <crvm/status.h>
@@ -18,14 +19,16 @@
 #include "console.h"
 #include "log_priv.h"
 
-#define TX_SIZE	      (128u * 1024)
-#define RX_SIZE	      (16u * 1024)
-#define POLL_NS	      5000000ul /* for a port whose interrupt nobody names */
-#define PANIC_SPINS   1000000u
-#define VECTOR_SERIAL (VECTOR_DEVICE + 0)
+#define TX_SIZE		(128u * 1024)
+#define RX_SIZE		(16u * 1024)
+#define POLL_NS		5000000ul /* for a port whose interrupt nobody names */
+#define PANIC_SPINS	1000000u
+#define VECTOR_SERIAL	(VECTOR_DEVICE + 0)
+#define VECTOR_KEYBOARD (VECTOR_DEVICE + 1)
+#define IRQ_KEYBOARD	1
 
 static struct uart16550 uart;
-static bool uart_ok;
+static bool uart_ok, keyboard_ok;
 static uint8_t tx_buf[TX_SIZE], rx_buf[RX_SIZE];
 static struct console_arg where;
 static uint32_t uart_gsi;     /* 0: go by the ISA interrupt */
@@ -242,10 +245,31 @@ static void serial_poll(struct timer *t)
 	timer_set(t, rdtsc() + time_ns_to_tsc(POLL_NS));
 }
 
+static void keyboard_interrupt(void *ctx)
+{
+	(void)ctx;
+	if (ps2kbd_irq())
+		smp_kick(&percpus[0], WORK_CONSOLE);
+}
+
+/* Only with a screen: who types must see it. */
+static void use_keyboard(const struct acpi_info *acpi)
+{
+	if (!screen.columns || acpi->no_8042)
+		return;
+	trap_set_handler(VECTOR_KEYBOARD, keyboard_interrupt, NULL);
+	if (!ps2kbd_init())
+		return;
+	keyboard_ok = !ioapic_route_isa(acpi, IRQ_KEYBOARD, VECTOR_KEYBOARD, percpus[0].apic_id);
+	/* A byte that came before its interrupt was routed would block all others. */
+	(void)ps2kbd_irq();
+}
+
 void console_use_interrupts(const struct acpi_info *acpi)
 {
 	int err = E_NODEV;
 
+	use_keyboard(acpi);
 	if (!uart_ok)
 		return;
 	trap_set_handler(VECTOR_SERIAL, serial_interrupt, NULL);
@@ -264,7 +288,9 @@ void console_use_interrupts(const struct acpi_info *acpi)
 
 unsigned console_read(char *buf, unsigned n)
 {
-	return uart_ok ? uart_receive(&uart, buf, n) : 0;
+	unsigned got = uart_ok ? uart_receive(&uart, buf, n) : 0;
+
+	return got || !keyboard_ok ? got : ps2kbd_read(buf, n);
 }
 
 uint32_t console_room(void)
@@ -285,6 +311,11 @@ const char *console_screen_name(void)
 uint64_t console_lost(void)
 {
 	return uart.lost_tx + uart.lost_rx;
+}
+
+bool console_has_keyboard(void)
+{
+	return keyboard_ok;
 }
 
 void console_enter_panic(void)

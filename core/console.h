@@ -22,6 +22,8 @@ void console_set_input(const char *line);
 /* "COM1 (I/O port 3f8h), 115200 baud", "none". */
 const char *console_serial_name(void);
 const char *console_screen_name(void);
+/* Whether the machine's PS/2 keyboard types to the console as well. */
+bool console_has_keyboard(void);
 /* Before panic's first line: output from now on is written at once, without locks or interrupts. */
 void console_enter_panic(void);
 /* Bytes lost since the start, for the statistics. */

@@ -213,6 +213,11 @@ void mux_focus(struct vm *vm)
 	show_all(&show_timer);
 }
 
+bool mux_has_focus(void)
+{
+	return focus;
+}
+
 void mux_replay(struct vm *vm)
 {
 	spin_lock(&mux_lock);

@@ -21,5 +21,7 @@ void mux_work(void);
 
 /* From now on the console is that VM's, from what it has not shown yet on. Boot CPU. */
 void mux_focus(struct vm *vm);
+/* Whether a VM has the console. Boot CPU. */
+bool mux_has_focus(void);
 /* All that its ring still has. Boot CPU. */
 void mux_replay(struct vm *vm);

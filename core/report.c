@@ -12,6 +12,7 @@
 #include "console.h"
 #include "log_priv.h"
 #include "machine.h"
+#include "pc.h"
 #include "vm.h"
 
 static void row(const char *name, const char *fmt, ...) printf_like(2, 3);
@@ -134,7 +135,8 @@ void report_machine(void)
 	    time_tsc_khz() % 1000, time_source(),
 	    time_tsc_deadline() ? "TSC deadline" : "one-shot APIC timer");
 	row("serial", "%s", console_serial_name());
-	row("screen", "%s", console_screen_name());
+	row("screen", "%s%s", console_screen_name(),
+	    console_has_keyboard() ? "; PS/2 keyboard" : "");
 	if (machine.acpi.dmar)
 		row("IOMMU", "%u unit%s, %s, %u address bits (not used)",
 		    machine.acpi.dmar_unit_count, machine.acpi.dmar_unit_count == 1 ? "" : "s",
@@ -203,18 +205,33 @@ static void stats_line(void *ctx, const char *text)
 	log_printf("    %s\n", text);
 }
 
+/* Its share of its CPU since the machine is up, and how the timer ticks fared. */
+static void report_vm_time(const struct vm *vm)
+{
+	struct pit_ticks t = pit_ticks(&vm->pc->pit);
+	uint64_t up = time_ns() / 1000000, ran = time_tsc_to_ns(vm->vcpu[0].ran_ticks) / 1000000;
+
+	log_printf("    ran %lu of %lu ms; PIT ticks: %lu due, %lu raised, %lu owed, %lu merged\n",
+		   ran, up, t.due, t.raised, t.owed, t.merged);
+}
+
 void report_vms(void)
 {
 	static const char *const states[] = {"created", "running", "stopped"};
 
 	if (!vm_count)
-		log_printf("there are no VMs: no boot module's command line begins with `guest`\n");
+		log_printf("there are no VMs: no boot module is called `config` or `guest`\n");
 	for (unsigned i = 0; i < vm_count; i++) {
 		const struct vm *vm = vms[i];
 
-		log_printf("  VM %u %s: %s, %lu KiB, CPU %u\n", i, vm->name,
+		log_printf("  VM %u %s: %s, %lu KiB, CPU %u\n", i + 1, vm->name,
 			   states[atomic_load(&vm->state) % 3], vm->config.mem / 1024,
 			   vm->vcpu[0].cpu ? vm->vcpu[0].cpu->index : 0);
+		log_printf("    beside its RAM: %lu KiB, of these %lu KiB what it wrote to its "
+			   "disks\n",
+			   (vm->arena.frame_count * PAGE_SIZE - vm->config.mem) / 1024,
+			   pc_disks_pages(vm->pc) * PAGE_SIZE / 1024);
+		report_vm_time(vm);
 		if (vm->vcpu[0].first_tsc)
 			log_printf("    first entered %lu TSC ticks after the boot loader's jump, "
 				   "%lu of "

@@ -15,6 +15,7 @@
 #include "console.h"
 #include "log_priv.h"
 #include "machine.h"
+#include "mux.h"
 #include "vm.h"
 
 #define PROMPT	  "crvm> "
@@ -179,6 +180,45 @@ static void cmd_poweroff(const char *arg)
 		   machine.acpi.s5 ? "" : " (its tables describe no S5 state)");
 }
 
+/* By name, or by number from 1 on; NULL with a line that says what there is. */
+static struct vm *find_vm(const char *command, const char *arg)
+{
+	uint64_t n;
+
+	for (unsigned i = 0; i < vm_count; i++)
+		if (strcmp(vms[i]->name, arg) == 0)
+			return vms[i];
+	if (!str_to_u64(arg, &n) && n && n <= vm_count)
+		return vms[n - 1];
+	log_printf("%s: which VM? a name or a number from 1 to %u (see vms), not '%s'\n", command,
+		   vm_count, arg);
+	return NULL;
+}
+
+static void cmd_focus(const char *arg)
+{
+	struct vm *vm = find_vm("focus", arg);
+
+	if (vm)
+		mux_focus(vm);
+}
+
+static void cmd_log(const char *arg)
+{
+	struct vm *vm = find_vm("log", arg);
+
+	if (vm)
+		mux_replay(vm);
+}
+
+static void cmd_nmi(const char *arg)
+{
+	struct vm *vm = find_vm("nmi", arg);
+
+	if (vm)
+		vcpu_request(&vm->vcpu[0], REQ_NMI);
+}
+
 static const struct command commands[] = {
 	{"help", "", "this list", cmd_help},
 	{"machine", "", "what this machine has, and whether it can run VMs", cmd_machine},
@@ -186,6 +226,10 @@ static const struct command commands[] = {
 	{"ping", "", "calls every CPU and times its answer", cmd_ping},
 	{"frames", "", "who owns how much memory", cmd_frames},
 	{"vms", "", "the virtual machines and why they exited", cmd_vms},
+	{"focus", "VM", "gives the console to a VM; Ctrl-A s comes back, Ctrl-A ? helps",
+	 cmd_focus},
+	{"log", "VM", "the last 64 KiB that a VM has printed", cmd_log},
+	{"nmi", "VM", "a non-maskable interrupt for a VM, as by its NMI button", cmd_nmi},
 	{"audit", "", "checks frame table, host page tables and every VM's memory", cmd_audit},
 	{"selftest", "", "breaks VM entry on purpose, to see each failure named", cmd_selftest},
 	{"trace", "N|on|off", "the last exits (scripts/trace-decode); on: the quick ones too",
@@ -247,7 +291,8 @@ static void shell_enter(void)
 	console_set_input("");
 	log_raw("\n", 1);
 	shell_run(line + strlen(PROMPT));
-	shell_prompt();
+	if (!mux_has_focus()) /* else the prompt comes when the console does */
+		shell_prompt();
 }
 
 static void shell_erase(size_t n)

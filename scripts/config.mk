@@ -15,7 +15,7 @@ $(B)/check-config: $(CHECK_CONFIG_OBJ)
 
 -include $(CHECK_CONFIG_OBJ:.o=.d)
 
-# MODULES=DIRECTORY: also whether all modules that it names are files there.
+# DIR=directory: also whether all modules that it names are files there.
 .PHONY: check-config
-check-config: $(B)/check-config ## check a configuration of VMs (FILE=iso/crvm.conf MODULES=directory)
-	@$(B)/check-config $(if $(MODULES),-d '$(MODULES)') '$(FILE)'
+check-config: $(B)/check-config ## check a configuration of VMs (FILE=iso/crvm.conf DIR=directory)
+	@$(B)/check-config $(if $(DIR),-d '$(DIR)') '$(FILE)'

@@ -6,16 +6,27 @@ MACHINE ?=
 CPUS ?=
 MEM ?=
 MODEL ?=
+# Which VMs: a configuration and the boot modules that it names (FILE=NAME), or a folder of uCore images.
+CONFIG ?= iso/crvm.conf
+MODULES ?= $(B)/guest-images/labos.img=labos.img $(B)/guest-images/clock64.elf=clock64.elf
+UCORE ?=
+
+ISO_MODULES := $(CONFIG)=config $(B)/guest-images/firmware.bin=firmware $(MODULES)
+ISO_FILES := $(foreach m,$(ISO_MODULES),$(firstword $(subst =, ,$(m))))
+ISO := $(B)/$(if $(UCORE),ucore,crvm).iso
 
 # Also made anew when another command line is asked for.
 $(B)/iso.cmdline: FORCE
 	@mkdir -p $(@D)
-	@printf '%s\n' '$(subst ','\'',$(CMDLINE))' > $@.$$$$.new; \
+	@printf '%s\n' '$(subst ','\'',$(CMDLINE))' '$(ISO_MODULES)' > $@.$$$$.new; \
 	  cmp -s $@.$$$$.new $@ && rm $@.$$$$.new || mv $@.$$$$.new $@
 
-$(B)/crvm.iso: $(KERNEL) $(B)/iso.cmdline iso/grub.cfg scripts/mkiso
-	$(Q)scripts/mkiso -o $@ -k $(KERNEL) -c '$(subst ','\'',$(CMDLINE))'
+$(B)/crvm.iso: $(KERNEL) $(ISO_FILES) $(B)/iso.cmdline iso/grub.cfg scripts/mkiso
+	$(Q)scripts/mkiso -o $@ -k $(KERNEL) -c '$(subst ','\'',$(CMDLINE))' $(ISO_MODULES)
 	@ls -l $@ | awk '{printf "%s: %.1f MB\n", $$NF, $$5 / 1e6}'
+
+$(B)/ucore.iso: $(KERNEL) $(B)/guest-images/firmware.bin scripts/ucore-iso scripts/mkiso FORCE
+	$(Q)scripts/ucore-iso -o $@ '$(UCORE)'
 
 # With DEPS=check, the jobs below end after looking for packages.
 ONLY_CHECK := $(filter check,$(DEPS))
@@ -28,11 +39,11 @@ iso: ## make build/crvm.iso, which boots by BIOS and UEFI, from CD and USB stick
 	@scripts/deps build iso
 	$(if $(ONLY_CHECK),,@$(MAKE) --no-print-directory $(B)/crvm.iso)
 
-run: ## boot CRVM with its console here: KVM if it offers VMX, else Bochs (MACHINE= CPUS= MEM= MODEL=)
-	@scripts/deps build iso $(if $(ONLY_CHECK),run-bochs)
-	$(if $(ONLY_CHECK),,@$(MAKE) --no-print-directory $(B)/crvm.iso)
+run: ## boot CRVM and its VMs with the console here: KVM if it offers VMX, else Bochs (MACHINE= CPUS= MEM= MODEL= UCORE= CONFIG= MODULES=)
+	@scripts/deps build iso $(if $(UCORE),sparse) $(if $(ONLY_CHECK),run-bochs)
+	$(if $(ONLY_CHECK),,@$(MAKE) --no-print-directory $(ISO))
 	$(if $(ONLY_CHECK),,@MACHINE='$(MACHINE)' CPUS='$(CPUS)' MEM='$(MEM)' MODEL='$(MODEL)' \
-	  $(PY) scripts/vm --dir $(B)/run $(B)/crvm.iso)
+	  $(PY) scripts/vm --dir $(B)/run $(ISO))
 
 usb: iso ## write build/crvm.iso to a USB stick, after asking (DEV=/dev/sdX)
 	$(if $(ONLY_CHECK),,@scripts/usb $(B)/crvm.iso '$(DEV)')

@@ -49,6 +49,7 @@ static const struct ps2kbd_io *kbd_io; /* NULL: none */
 static struct ring kbd_ring;
 static uint8_t ring_buf[RING_SIZE];
 static _Atomic uint64_t lost;
+static _Atomic uint32_t lost_at; /* ring.head when a byte was lost last */
 
 /* The consumer's. */
 static struct ps2kbd_decoder decoder;
@@ -222,8 +223,11 @@ bool ps2kbd_irq(void)
 		if (s & (STATUS_AUX | STATUS_BAD))
 			continue;
 		came = true;
-		if (!ring_put(&kbd_ring, &v, 1))
-			atomic_fetch_add_explicit(&lost, 1, memory_order_relaxed);
+		if (!ring_put(&kbd_ring, &v, 1)) {
+			atomic_store_explicit(&lost_at, atomic_load(&kbd_ring.head),
+					      memory_order_relaxed);
+			atomic_fetch_add_explicit(&lost, 1, memory_order_release);
+		}
 	}
 	return came;
 }
@@ -233,19 +237,27 @@ uint64_t ps2kbd_lost(void)
 	return atomic_load_explicit(&lost, memory_order_relaxed);
 }
 
-/* Takes one byte and decodes it. A key's release may be among the bytes lost: nothing is held down
- * then. */
+/* Once all has been read that came before a loss: the release of a key may be among what is lost,
+ * so nothing is held down any more. */
+static void heed_loss(void)
+{
+	const uint64_t now = atomic_load_explicit(&lost, memory_order_acquire);
+	const uint32_t tail = atomic_load_explicit(&kbd_ring.tail, memory_order_relaxed);
+
+	if (now == lost_seen ||
+	    (int32_t)(tail - atomic_load_explicit(&lost_at, memory_order_relaxed)) < 0)
+		return;
+	lost_seen = now;
+	decoder.prefix = decoder.skip = 0;
+	decoder.shift = decoder.ctrl = decoder.held = 0;
+}
+
+/* Takes one byte and decodes it. */
 static bool next_code(uint8_t *code)
 {
-	const uint64_t now = ps2kbd_lost();
-
+	heed_loss();
 	if (!ring_get(&kbd_ring, code, 1))
 		return false;
-	if (now != lost_seen) {
-		lost_seen = now;
-		decoder.prefix = decoder.skip = 0;
-		decoder.shift = decoder.ctrl = decoder.held = 0;
-	}
 	left_at = 0;
 	left_count = ps2kbd_decode(&decoder, *code, left);
 	return true;

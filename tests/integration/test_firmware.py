@@ -257,9 +257,9 @@ def test_grub_boots_and_takes_keys(machines, tmp_path):
     vm.com1.expect(r"base_addr = 0x100000, length = 0x5f00000, available RAM")
     vm.com1.expect("grub> ")
     vm.com1.ours.sendall(b"echo typed-$root\r")
-    vm.com1.expect("\ntyped-hd0")
+    vm.com1.expect(r"\rtyped-hd0")
     vm.keys("e", "c", "h", "o", "spc", "shift-k", "spc", "minus", "ret")
-    vm.com1.expect("\nK -")
+    vm.com1.expect(r"\rK -")
 
 
 def test_boots_in_bochs_too(agent, tmp_path):

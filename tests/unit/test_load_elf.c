@@ -1,6 +1,6 @@
 /*
  * ELF executables into a VM's memory.
- * needs: core/load_elf.c mm/gmem.c lib/string.c lib/printf.c
+ * needs: core/load_elf.c mm/gmem.c lib/printf.c lib/text.c
  */
 #include "load_rig.h"
 

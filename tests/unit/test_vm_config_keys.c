@@ -220,6 +220,9 @@ static void test_names_of_modules_have_a_length(void **state)
 	assert_string_equal(good("[vm a]\ndisk0 = A-z_0.9+/x")->disk[0].image.name, "A-z_0.9+/x");
 	name[63] = 'n';
 	snprintf(text, sizeof(text), "[vm a]\ndisk0 = %s", name);
+	assert_int_equal(parse("[vm a]\nfirmware = \"\"\ndisk0 = \"\""), 2);
+	assert_non_null(strstr(errors[0], "2:12: a: firmware = '': must be a module's name"));
+	assert_non_null(strstr(errors[1], "3:9: a: disk0 = '': must be a module's name"));
 	assert_int_equal(parse(text), 1);
 	assert_non_null(strstr(errors[0], "disk0 = 'nnn"));
 	assert_non_null(strstr(errors[0], "...': must be a module's name"));

@@ -99,12 +99,14 @@ static void test_a_flat_kernel_fits_memory(void **state)
 	lacks("[vm a]\nkernel=k.elf\nboot=flat\nmemory=64K\nat=0x8010",
 	      "2:8: a: module 'k.elf' has 32768 bytes: from 0x8010 on, memory has 32752");
 	assert_int_equal(check("[vm a]\nkernel=k.elf\nboot=elf\nmemory=64K"), 0);
+	assert_int_equal(check("[vm a]\nkernel=absent\nboot=flat"), 1);
+	assert_int_equal(check("[vm a]\nkernel=empty\nboot=flat"), 1);
 }
 
 static void test_names_from_the_boot_loader_are_shown_safely(void **state)
 {
 	struct vm_config_module odd[12];
-	char long_name[300] = "";
+	char long_name[300] = "", text[120];
 
 	(void)state;
 	memset(long_name, 'n', sizeof(long_name) - 1);
@@ -114,6 +116,11 @@ static void test_names_from_the_boot_loader_are_shown_safely(void **state)
 		assert_int_equal(check_with("[vm a]\nkernel = k\nboot = elf", odd, n), 1);
 		assert_true(n < 5 || strstr(errors[0], " ..."));
 	}
+	/* No module's name can be so long, so none of these was meant. */
+	odd[0].name = long_name;
+	snprintf(text, sizeof(text), "[vm a]\nkernel = %.63s\nboot = elf", long_name);
+	assert_int_equal(check_with(text, odd, 1), 1);
+	assert_null(strstr(errors[0], "did you mean"));
 	odd[0].name = "labos\x7f";
 	assert_int_equal(check_with("[vm a]\nkernel = labosx\nboot = elf", odd, 1), 1);
 	assert_non_null(strstr(errors[0], "did you mean 'labos\\x7f'?"));

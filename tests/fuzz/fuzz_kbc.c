@@ -1,0 +1,232 @@
+/*
+ * A guest that does anything to the keyboard controller, while somebody types.
+ * needs: devices/kbc.c devices/keyboard.c
+ *
+ * The input's first byte: bit 0 says that the guest leaves the controller's settings alone; then
+ * all keys must arrive, in order. After it pairs of bytes: what happens, and a value.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <crvm/devices/kbc.h>
+
+#define require(cond)            \
+	do {                     \
+		if (!(cond))     \
+			abort(); \
+	} while (0)
+
+#define PAIRS_MAX 4096
+
+static struct kbc kbc;
+static uint64_t now, deadline;
+static bool level[2];
+static unsigned resets;
+
+/* Keys given and not yet read, in tame mode. */
+static uint8_t given[4 * PAIRS_MAX + 64];
+static unsigned given_count, read_count;
+
+static void set_line(void *ctx, bool up)
+{
+	bool *l = ctx;
+
+	require(*l != up);
+	*l = up;
+}
+
+static void a20(void *ctx, bool on)
+{
+	require(ctx == &kbc);
+	(void)on;
+}
+
+static void reset(void *ctx)
+{
+	require(ctx == &kbc);
+	resets++;
+}
+
+static uint64_t clock_now(void *ctx)
+{
+	(void)ctx;
+	return now;
+}
+
+static void timer_set(void *ctx, uint64_t d)
+{
+	(void)ctx;
+	deadline = d;
+}
+
+static uint8_t in(unsigned region)
+{
+	const struct io_region r = kbc_region(&kbc, region);
+	const uint64_t v = r.ops->read(r.dev, 0, 1);
+
+	require(v <= 0xff);
+	return (uint8_t)v;
+}
+
+static void out(unsigned region, uint8_t v)
+{
+	const struct io_region r = kbc_region(&kbc, region);
+
+	r.ops->write(r.dev, 0, 1, v);
+}
+
+/* What holds at all times. */
+static void check_state(void)
+{
+	const uint8_t status = in(1), enabled = kbc.ram[0];
+	const bool full = status & KBC_OBF, aux = status & KBC_AUX_OBF;
+	const bool waits = kbc.has_held || keyboard_ready(&kbc.keyboard);
+
+	require((status & (KBC_IBF | KBC_PARITY)) == 0 && (status & KBC_UNLOCKED));
+	require(full || !(status & (KBC_AUX_OBF | KBC_TIMEOUT)));
+	require(level[0] == (full && !aux && (enabled & KBC_INT1)));
+	require(level[1] == (full && aux && (enabled & KBC_INT2)));
+	require(!(enabled & 0x80));
+	/* A byte that may come has an alarm to bring it. */
+	require(full || !waits || (enabled & KBC_DISABLE1) ||
+		(deadline != DEVICE_NEVER && deadline <= now + KBC_BYTE_NS));
+	require(kbc.keyboard.keys_count <= KEYBOARD_KEYS_MAX);
+	require(kbc.keyboard.reply_count <= KEYBOARD_REPLIES_MAX);
+	require(kbc.keyboard.set == 1 || kbc.keyboard.set == 2);
+}
+
+static void pass_time(uint64_t ns)
+{
+	now += ns;
+	if (deadline <= now) {
+		deadline = DEVICE_NEVER;
+		kbc_expired(&kbc);
+	}
+}
+
+/* Port 60h: empty afterwards, and the same byte once more. */
+static void read_data(bool tame)
+{
+	const bool full = in(1) & KBC_OBF;
+	const uint8_t v = in(0);
+
+	require(!(in(1) & KBC_OBF));
+	require(in(0) == v);
+	if (!tame || !full)
+		return;
+	require(read_count < given_count);
+	require(v == given[read_count++]);
+}
+
+static void give(uint8_t v)
+{
+	static uint8_t prefix;
+
+	if (v == 0xe0 || v == 0xe1) {
+		prefix = v;
+	} else if (v == 0x00 || v == 0x80 || v == 0xff) {
+		prefix = 0;
+	} else {
+		if (!kbc_key(&kbc, v))
+			return;
+		if (prefix)
+			given[given_count++] = prefix;
+		given[given_count++] = v;
+		prefix = 0;
+		return;
+	}
+	require(kbc_key(&kbc, v));
+}
+
+static void type(uint8_t v, bool tame)
+{
+	static const uint8_t shifted[] = {0x2a, 0x1e, 0x9e, 0xaa};
+	const unsigned free = KEYBOARD_KEYS_MAX - kbc.keyboard.keys_count;
+	const bool done = kbc_type(&kbc, tame ? 'A' : v);
+
+	if (!tame) {
+		require(done || free < 18);
+		return;
+	}
+	if (!done)
+		return;
+	memcpy(given + given_count, shifted, 4);
+	given_count += 4;
+}
+
+static void step(uint8_t what, uint8_t v, bool tame)
+{
+	switch (what % 10) {
+	case 0:
+	case 1:
+		give(v);
+		break;
+	case 2:
+		type(v, tame);
+		break;
+	case 3:
+	case 4:
+		read_data(tame);
+		break;
+	case 5:
+		pass_time((uint64_t)v << (what / 16));
+		break;
+	case 6:
+		pass_time(KBC_BYTE_NS);
+		break;
+	case 7:
+		kbc_expired(&kbc); /* for no reason */
+		break;
+	case 8:
+		if (!tame)
+			out(1, v);
+		break;
+	default:
+		if (!tame && v == 0x5a)
+			kbc.dev.reset(&kbc.dev);
+		else if (!tame)
+			out(0, v);
+		break;
+	}
+	check_state();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const struct kbc_ops ops = {
+		.irq1 = {set_line, &level[0]},
+		.irq12 = {set_line, &level[1]},
+		.a20 = a20,
+		.reset = reset,
+		.clock = {clock_now, NULL},
+		.timer = {timer_set, NULL},
+		.ctx = &kbc,
+	};
+	const bool tame = size && (data[0] & 1);
+
+	memset(&kbc, 0xa5, sizeof(kbc));
+	now = 0;
+	deadline = DEVICE_NEVER;
+	level[0] = level[1] = false;
+	given_count = read_count = 0;
+	kbc_init(&kbc, &ops);
+	give(0xff); /* no prefix of the last run's */
+	check_state();
+	for (size_t i = 1; i + 2 <= size && i < 2 * PAIRS_MAX; i += 2) {
+		if (!tame)
+			given_count = read_count = 0;
+		step(data[i], data[i + 1], tame);
+	}
+	/* A guest that reads comes to an end. */
+	for (unsigned i = 0; in(1) & KBC_OBF || deadline != DEVICE_NEVER; i++) {
+		require(i < 2 * KEYBOARD_KEYS_MAX + 16);
+		if (in(1) & KBC_OBF)
+			read_data(tame);
+		pass_time(KBC_BYTE_NS);
+		check_state();
+	}
+	require(!tame || read_count == given_count);
+	kbc.dev.reset(&kbc.dev);
+	require(!level[0] && !level[1] && deadline == DEVICE_NEVER);
+	check_state();
+	return 0;
+}
