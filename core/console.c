@@ -97,7 +97,10 @@ static void serial_sink(enum log_level level, const char *text, size_t n)
 {
 	bool input = input_line[0] && n && text[n - 1] == '\n';
 
-	(void)level;
+	if (level == LOG_DIRECT) {
+		serial_put(text, n);
+		return;
+	}
 	if (input)
 		serial_put("\r\033[K", 4);
 	serial_text(text, n);
@@ -121,8 +124,8 @@ static void screen_erase_input(void)
 static void screen_sink(enum log_level level, const char *text, size_t n)
 {
 	static const enum screen_color colors[] = {SCREEN_ERROR, SCREEN_WARN, SCREEN_NORMAL,
-						   SCREEN_DIM};
-	bool input = input_line[0] && n && text[n - 1] == '\n';
+						   SCREEN_DIM, SCREEN_NORMAL};
+	bool input = level != LOG_DIRECT && input_line[0] && n && text[n - 1] == '\n';
 
 	if (input)
 		screen_erase_input();

@@ -66,15 +66,12 @@ static void **slot_make(struct disk_overlay *o, uint64_t at)
 	return *leaf ? (void **)*leaf + table_index(at, LEAF_SHIFT) : NULL;
 }
 
-/* What the image says of a page; the last one may be longer than the disk. */
+/* What the image says of a page; of the last one, what is beyond the disk is never looked at. */
 static int page_fill(const struct disk_overlay *o, uint64_t start, uint8_t *page)
 {
 	uint64_t len = overlay_size(o) - start;
 
-	if (len >= DISK_PAGE_SIZE)
-		return disk_image_read(o->image, start, DISK_PAGE_SIZE, page);
-	memset(page + len, 0, DISK_PAGE_SIZE - len);
-	return disk_image_read(o->image, start, len, page);
+	return disk_image_read(o->image, start, len < DISK_PAGE_SIZE ? len : DISK_PAGE_SIZE, page);
 }
 
 /* A new page for byte `at`; `whole`: all of it is going to be written. */

@@ -89,6 +89,9 @@ int load_fail(struct load_job *job, int status, const char *fmt, ...) printf_lik
 /* E_INVAL if the request itself is out of bounds. */
 must_check int load_check(struct load_job *job);
 
+/* Copies from the image; false if it has not all of that. */
+must_check bool load_image_read(const struct load_request *r, uint64_t at, void *buf, size_t len);
+
 /*
  * Marks [addr, addr + len) as used by `what` number `index`: it must be the VM's memory, and nobody
  * else's. len > 0.

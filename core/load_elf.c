@@ -65,7 +65,6 @@ int load_fail(struct load_job *job, int status, const char *fmt, ...)
 
 	if (job->error_size == 0)
 		return status;
-	job->error[0] = '\0';
 	if (job->r->name) {
 		str_printf(job->error, job->error_size, "%.64s: ", job->r->name);
 		used = strnlen(job->error, job->error_size - 1);
@@ -74,6 +73,14 @@ int load_fail(struct load_job *job, int status, const char *fmt, ...)
 	str_vprintf(job->error + used, job->error_size - used, fmt, ap);
 	va_end(ap);
 	return status;
+}
+
+bool load_image_read(const struct load_request *r, uint64_t at, void *buf, size_t len)
+{
+	if (at > r->image_len || len > r->image_len - at)
+		return false;
+	memcpy(buf, (const uint8_t *)r->image + at, len);
+	return true;
 }
 
 static bool text_fits(const char *text)
@@ -195,21 +202,13 @@ int load_put(struct load_job *job, uint64_t addr, const void *data, uint64_t len
 
 /* --- ELF ----------------------------------------------------------------------------------- */
 
-static bool elf_read(const struct load_request *r, uint64_t at, void *buf, size_t len)
-{
-	if (at > r->image_len || len > r->image_len - at)
-		return false;
-	memcpy(buf, (const uint8_t *)r->image + at, len);
-	return true;
-}
-
 static int elf_read_header(struct load_job *job, struct elf_file *f)
 {
 	struct elf32_header h32;
 	struct elf64_header h64;
 	struct elf_ident id;
 
-	if (!elf_read(job->r, 0, &id, sizeof(id)) || memcmp(id.magic, "\177ELF", 4) != 0)
+	if (!load_image_read(job->r, 0, &id, sizeof(id)) || memcmp(id.magic, "\177ELF", 4) != 0)
 		return load_fail(job, E_INVAL, "this is no ELF file");
 	if (id.data != ELFDATA2LSB || id.version != EV_CURRENT)
 		return load_fail(job, E_INVAL, "ELF of byte order %u, version %u: must be 1 and 1",
@@ -223,14 +222,14 @@ static int elf_read_header(struct load_job *job, struct elf_file *f)
 	if (id.type != ET_EXEC)
 		return load_fail(job, E_INVAL, "ELF type %u: must be 2, an executable", id.type);
 	f->is64 = id.class == ELFCLASS64;
-	if (!f->is64 && elf_read(job->r, 0, &h32, sizeof(h32))) {
+	if (!f->is64 && load_image_read(job->r, 0, &h32, sizeof(h32))) {
 		f->entry = h32.entry;
 		f->phoff = h32.phoff;
 		f->phnum = h32.phnum;
 		f->phentsize = h32.phentsize;
 		return OK;
 	}
-	if (f->is64 && elf_read(job->r, 0, &h64, sizeof(h64))) {
+	if (f->is64 && load_image_read(job->r, 0, &h64, sizeof(h64))) {
 		f->entry = h64.entry;
 		f->phoff = h64.phoff;
 		f->phnum = h64.phnum;
@@ -240,18 +239,19 @@ static int elf_read_header(struct load_job *job, struct elf_file *f)
 	return load_fail(job, E_INVAL, "the ELF header is cut off");
 }
 
-/* Program header `i`, whichever the class; false if it leaves the image. */
+/*
+ * Program header `i`, whichever the class; false if it leaves the image. The caller has begun with
+ * 0, so that phoff is known to lie in the image and no sum wraps.
+ */
 static bool elf_read_segment(const struct load_request *r, const struct elf_file *f, unsigned i,
 			     struct elf64_segment *s)
 {
 	const uint64_t at = f->phoff + (uint64_t)i * f->phentsize;
 	struct elf32_segment s32;
 
-	if (at < f->phoff)
-		return false;
 	if (f->is64)
-		return f->phentsize >= sizeof(*s) && elf_read(r, at, s, sizeof(*s));
-	if (f->phentsize < sizeof(s32) || !elf_read(r, at, &s32, sizeof(s32)))
+		return f->phentsize >= sizeof(*s) && load_image_read(r, at, s, sizeof(*s));
+	if (f->phentsize < sizeof(s32) || !load_image_read(r, at, &s32, sizeof(s32)))
 		return false;
 	*s = (struct elf64_segment){
 		.type = s32.type,

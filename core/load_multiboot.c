@@ -75,14 +75,6 @@ struct mb_wish {
 
 /* --- What the headers wish ------------------------------------------------------------------ */
 
-static bool image_read(const struct load_request *r, uint64_t at, void *buf, size_t len)
-{
-	if (at > r->image_len || len > r->image_len - at)
-		return false;
-	memcpy(buf, (const uint8_t *)r->image + at, len);
-	return true;
-}
-
 /* Which of the header's places has a good one; `search` when none. */
 static uint64_t header_find(const struct load_request *r, bool v2)
 {
@@ -91,7 +83,7 @@ static uint64_t header_find(const struct load_request *r, bool v2)
 	const size_t size = v2 ? sizeof(struct mb2_header) : sizeof(struct mb1_header);
 
 	for (uint64_t at = 0; at + size <= search; at += v2 ? MB2_ALIGN : MB1_ALIGN) {
-		if (!image_read(r, at, &h, size))
+		if (!load_image_read(r, at, &h, size))
 			break;
 		if (v2 && h.magic == MB2_MAGIC &&
 		    h.magic + h.architecture + h.length + h.checksum == 0)
@@ -108,7 +100,7 @@ static int mb1_read_header(struct load_job *job, struct mb_wish *w)
 	struct mb1_kludge k;
 	uint32_t unknown;
 
-	if (!image_read(job->r, w->offset, &h, sizeof(h)))
+	if (!load_image_read(job->r, w->offset, &h, sizeof(h)))
 		return load_fail(job, E_INVAL, "the Multiboot header is cut off");
 	if (h.flags & MB1_VIDEO_MODE)
 		return load_fail(job, E_INVAL,
@@ -122,7 +114,7 @@ static int mb1_read_header(struct load_job *job, struct mb_wish *w)
 				 (unsigned)__builtin_ctz(unknown), h.flags);
 	if (!(h.flags & MB1_AOUT_KLUDGE))
 		return OK;
-	if (!image_read(job->r, w->offset + sizeof(h), &k, sizeof(k)))
+	if (!load_image_read(job->r, w->offset + sizeof(h), &k, sizeof(k)))
 		return load_fail(job, E_INVAL, "the Multiboot header's addresses are cut off");
 	w->has_addresses = w->has_entry = true;
 	w->addresses = k.addresses;
@@ -138,7 +130,7 @@ static int mb2_check_request(struct load_job *job, uint64_t at, uint32_t size)
 
 	for (uint32_t done = sizeof(struct mb2_header_tag); size - done >= sizeof(type);
 	     done += sizeof(type)) {
-		if (!image_read(job->r, at + done, &type, sizeof(type)))
+		if (!load_image_read(job->r, at + done, &type, sizeof(type)))
 			break;
 		missing = load_multiboot_info_missing(type);
 		if (missing)
@@ -164,18 +156,18 @@ static int mb2_read_tag(struct load_job *job, struct mb_wish *w, uint64_t at,
 		return optional ? OK : mb2_check_request(job, at - sizeof(*t), t->size);
 	case MB2_HEADER_ADDRESS:
 		w->has_addresses = room >= sizeof(w->addresses) &&
-				   image_read(job->r, at, &w->addresses, sizeof(w->addresses));
+				   load_image_read(job->r, at, &w->addresses, sizeof(w->addresses));
 		if (w->has_addresses)
 			return OK;
 		return load_fail(job, E_INVAL, "the Multiboot2 address tag is too short");
 	case MB2_HEADER_ENTRY:
 		w->has_entry = room >= sizeof(w->entry) &&
-			       image_read(job->r, at, &w->entry, sizeof(w->entry));
+			       load_image_read(job->r, at, &w->entry, sizeof(w->entry));
 		if (w->has_entry)
 			return OK;
 		return load_fail(job, E_INVAL, "the Multiboot2 entry tag is too short");
 	case MB2_HEADER_CONSOLE:
-		if (room >= sizeof(flags) && image_read(job->r, at, &flags, sizeof(flags)) &&
+		if (room >= sizeof(flags) && load_image_read(job->r, at, &flags, sizeof(flags)) &&
 		    !(flags & MB2_CONSOLE_REQUIRED))
 			return OK;
 		missing = "a console";
@@ -205,8 +197,7 @@ static int mb2_read_header(struct load_job *job, struct mb_wish *w)
 	uint64_t at = w->offset, end;
 	int rc = OK;
 
-	if (!image_read(job->r, at, &h, sizeof(h)) || h.length > MB2_SEARCH ||
-	    at + h.length > MB2_SEARCH || at + h.length > job->r->image_len)
+	if (!load_image_read(job->r, at, &h, sizeof(h)) || at + h.length > MB2_SEARCH)
 		return load_fail(job, E_INVAL, "the Multiboot2 header is cut off");
 	if (h.architecture != MB2_ARCH_I386)
 		return load_fail(job, E_INVAL,
@@ -216,7 +207,7 @@ static int mb2_read_header(struct load_job *job, struct mb_wish *w)
 	end = at + h.length;
 	at += sizeof(h);
 	while (rc == OK) { /* each turn passes 8 bytes at least */
-		if (at + sizeof(t) > end || !image_read(job->r, at, &t, sizeof(t)) ||
+		if (at + sizeof(t) > end || !load_image_read(job->r, at, &t, sizeof(t)) ||
 		    t.size < sizeof(t) || t.size > end - at)
 			return load_fail(job, E_INVAL,
 					 "the Multiboot2 header has a bad tag, or no last one, "
@@ -261,7 +252,7 @@ static int addresses_find_start(struct load_job *job, const struct mb_wish *w, u
 static int addresses_load(struct load_job *job, const struct mb_wish *w, uint64_t *entry)
 {
 	const struct mb_addresses *a = &w->addresses;
-	uint64_t from = 0, to = 0, left, len, room;
+	uint64_t from = 0, to = 0, left, len, room, end;
 	int rc = addresses_find_start(job, w, &from, &to);
 
 	if (rc != OK)
@@ -273,10 +264,11 @@ static int addresses_load(struct load_job *job, const struct mb_wish *w, uint64_
 				 "0x%llx to 0x%x are to be loaded, the image has 0x%llx bytes left",
 				 (unsigned long long)to, a->load_end_addr,
 				 (unsigned long long)left);
+	end = to + len;
 	room = a->bss_end_addr ? a->bss_end_addr - to : len;
-	if (a->bss_end_addr && a->bss_end_addr < to + len)
+	if (a->bss_end_addr && a->bss_end_addr < end)
 		return load_fail(job, E_INVAL, "the end of the BSS, 0x%x, lies before 0x%llx",
-				 a->bss_end_addr, (unsigned long long)(to + len));
+				 a->bss_end_addr, (unsigned long long)end);
 	if (w->entry - to >= room)
 		return load_fail(job, E_INVAL, "the entry 0x%x is not in what is loaded", w->entry);
 	rc = load_claim(job, "part", 0, to, room);

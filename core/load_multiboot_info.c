@@ -108,6 +108,7 @@ static const char loader_name[] = "CRVM";
 const char *load_multiboot_info_missing(uint32_t type)
 {
 	static const char *const name[MB2_TAG_COUNT] = {
+		/* NULL: there is */
 		[MB2_TAG_BOOT_DEVICE] = "the BIOS boot device",
 		[MB2_TAG_VBE] = "VBE information",
 		[MB2_TAG_FRAMEBUFFER] = "a framebuffer",
@@ -121,8 +122,6 @@ const char *load_multiboot_info_missing(uint32_t type)
 		[MB2_TAG_NETWORK] = "network information",
 	};
 
-	if (type <= MB2_TAG_MEMORY || type == MB2_TAG_MMAP)
-		return NULL;
 	return type < MB2_TAG_COUNT ? name[type] : "what is unknown";
 }
 

@@ -142,7 +142,7 @@ void log_direct(const char *text, size_t n)
 	uint64_t flags = log_enter();
 
 	for (unsigned i = 0; i < sink_count; i++)
-		sinks[i](LOG_INFO, text, n);
+		sinks[i](LOG_DIRECT, text, n);
 	log_leave(flags);
 }
 

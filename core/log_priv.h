@@ -5,6 +5,9 @@
 
 #include <crvm/log.h>
 
+/* For sinks alone, beside enum log_level: bytes for a terminal, which are not to be touched. */
+#define LOG_DIRECT ((enum log_level)(LOG_DEBUG + 1))
+
 /* Takes text as it is; called with the log's lock held and interrupts off, must not wait or log. */
 typedef void log_sink_fn(enum log_level level, const char *text, size_t n);
 

@@ -123,28 +123,29 @@ static printf_like(1, 2) void say(const char *fmt, ...)
 {
 	char text[160];
 	va_list ap;
-	int n;
 
 	va_start(ap, fmt);
-	n = str_vprintf(text, sizeof(text) - 1, fmt, ap);
+	str_vprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	n = n < (int)sizeof(text) - 1 ? n : (int)sizeof(text) - 2;
-	text[n++] = '\n';
-	if (focus)
-		log_direct(text, (size_t)n);
-	else
-		log_raw(text, (size_t)n);
+	if (!focus) {
+		log_printf("%s\n", text);
+		return;
+	}
+	log_direct(text, strlen(text));
+	log_direct("\r\n", 2);
 }
+
+static void show_all(struct timer *t);
 
 static void unfocus(void)
 {
 	console_keys_set_focus(&keys, false);
-	log_direct("\n", 1);
 	spin_lock(&mux_lock);
 	focus = NULL;
 	spin_unlock(&mux_lock);
 	log_hold(false);
 	shell_start();
+	show_all(&show_timer); /* what the others have printed meanwhile */
 }
 
 static void show_all(struct timer *t)
@@ -273,6 +274,8 @@ static void help(void)
 static void key(void *ctx, const struct console_key *k)
 {
 	(void)ctx;
+	if (focus && k->action != KEY_BYTES) /* wherever the VM's cursor is */
+		log_direct("\r\n", 2);
 	switch (k->action) {
 	case KEY_BYTES:
 		if (focus)

@@ -207,8 +207,10 @@ static void cmd_log(const char *arg)
 {
 	struct vm *vm = find_vm("log", arg);
 
-	if (vm)
-		mux_replay(vm);
+	if (!vm)
+		return;
+	mux_replay(vm);
+	log_raw("\n", 1); /* it may have ended in a prompt */
 }
 
 static void cmd_nmi(const char *arg)

@@ -26,7 +26,6 @@ enum {
 	NUMBER_MAX = 1000,
 	TAB = 8,
 
-	BEL = 0x07,
 	BS = 0x08,
 	HT = 0x09,
 	LF = 0x0a,
@@ -175,7 +174,6 @@ static void line_leave(struct vm_console *c, const struct line_sink *sink)
 {
 	c->column = 0;
 	line_cut(c, sink);
-	line_forget(c);
 	c->continued = true;
 }
 
@@ -330,13 +328,15 @@ static bool string_put(struct vm_console *c, uint8_t byte)
 		control_put(c, NULL, ESC); /* it was the beginning of another sequence */
 		return false;
 	}
-	if (byte == ESC)
+	if (byte == ESC) {
 		c->escape = ESCAPE_STRING_ENDED;
-	else if (byte == BEL || ++c->escape_length > STRING_MAX)
+	} else if (byte < 0x20) {
+		/* BEL is xterm's end of a string. A line's end is worth more than an endless one.
+		 */
 		c->escape = ESCAPE_NONE;
-	else if (byte < 0x20) {
-		c->escape = ESCAPE_NONE; /* a line's end is worth more than a string without end */
 		return false;
+	} else if (++c->escape_length > STRING_MAX) {
+		c->escape = ESCAPE_NONE;
 	}
 	return true;
 }

@@ -73,7 +73,8 @@ static void settings_default(struct ide_drive *d)
 {
 	if (d->disk)
 		d->geometry = ide_geometry_default(d->disk);
-	d->multiple = 0;
+	/* Drives differ in it; Linux moves sectors by blocks only if this is on already. */
+	d->multiple = IDE_BLOCK_MAX;
 	d->write_cache = true;
 	d->look_ahead = true;
 	d->keep = false;

@@ -237,10 +237,8 @@ bool keyboard_key(struct keyboard *k, uint8_t code)
 	uint8_t bytes[KEY_BYTES_MAX];
 	unsigned n;
 
-	if (!k->scanning) {
-		k->prefix = 0;
+	if (!k->scanning)
 		return true;
-	}
 	if (code == SET1_EXTENDED || code == SET1_PAUSE) {
 		k->prefix = code;
 		return true;

@@ -284,6 +284,7 @@ static void pit_power_on(struct pit *p)
 		pit_counter_reset(&p->counter[i], i != 2);
 	p->ticks = (struct pit_ticks){0};
 	p->alarm = DEVICE_NEVER;
+	p->expired_at = 0; /* the clock, too, may begin again */
 	p->owed_max = 0;
 	p->system = 0;
 	p->tick_taken = true;

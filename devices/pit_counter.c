@@ -131,7 +131,6 @@ uint64_t pit_counter_sync(struct pit_counter *c, uint64_t now)
 
 	if (now >= c->load_at) {
 		edges = counter_advance(c, c->load_at);
-		c->seen = c->load_at;
 		counter_load(c);
 	}
 	edges += counter_advance(c, now);

@@ -50,7 +50,7 @@ static void printer_write(void *dev, uint64_t offset, unsigned size, uint64_t va
 	} else if (likely(offset == PRINTER_PORT_CONTROL - PRINTER_PORT_DATA)) {
 		const unsigned rising = (unsigned)value & ~(unsigned)p->control;
 
-		p->control = value & PRINTER_CONTROL_BITS;
+		p->control = (uint8_t)value;
 		if (!(value & PRINTER_IRQ))
 			irq_set(p, false);
 		if (rising & PRINTER_STROBE)

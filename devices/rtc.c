@@ -86,7 +86,7 @@ static uint32_t days_before_month(uint32_t m)
 	return (m * 153 + 2) / 5;
 }
 
-/* A day of the month beyond the month's end is one of the next. */
+/* A day beyond the month's end is one of the next; any month and day give some date. */
 static uint64_t date_to_days(uint32_t year, uint32_t month, uint32_t day)
 {
 	const uint64_t y = (uint64_t)year + CALENDAR_YEAR0 - (month <= 2);
@@ -96,12 +96,10 @@ static uint64_t date_to_days(uint32_t year, uint32_t month, uint32_t day)
 
 static void days_to_date(uint64_t days, uint32_t *year, uint32_t *month, uint32_t *day)
 {
-	uint64_t y = days * 400 / days_before_year(400); /* right, or wrong by one */
+	uint64_t y = days * 400 / days_before_year(400); /* right, or one too few */
 	uint32_t rest, m;
 
-	if (days_before_year(y) > days)
-		y--;
-	else if (days_before_year(y + 1) <= days)
+	if (days_before_year(y + 1) <= days)
 		y++;
 	rest = (uint32_t)(days - days_before_year(y));
 	m = (5 * rest + 2) / 153;
@@ -113,6 +111,11 @@ static void days_to_date(uint64_t days, uint32_t *year, uint32_t *month, uint32_
 static uint32_t day_of_week(uint64_t days)
 {
 	return (uint32_t)((days + 3) % 7) + 1;
+}
+
+static bool rtc_is_memory(uint8_t index)
+{
+	return index >= RTC_MEMORY && index != RTC_CENTURY;
 }
 
 static bool rtc_runs(const struct rtc *r)
@@ -161,10 +164,8 @@ static uint32_t rtc_field(const struct rtc *r, enum rtc_reg reg)
 static uint64_t rtc_time(const struct rtc *r)
 {
 	const uint32_t year = rtc_field(r, RTC_CENTURY) * 100 + rtc_field(r, RTC_YEAR);
-	uint32_t month = rtc_field(r, RTC_MONTH), day = rtc_field(r, RTC_DAY_OF_MONTH);
+	const uint32_t month = rtc_field(r, RTC_MONTH), day = rtc_field(r, RTC_DAY_OF_MONTH);
 
-	month = month < 1 ? 1 : month > 12 ? 12 : month;
-	day = day < 1 ? 1 : day;
 	return date_to_days(year, month, day) * SECONDS_PER_DAY +
 	       rtc_decode_hours(r, r->cmos[RTC_HOURS]) * 3600 + rtc_field(r, RTC_MINUTES) * 60 +
 	       rtc_field(r, RTC_SECONDS);
@@ -381,7 +382,7 @@ static uint8_t rtc_read_data(struct rtc *r)
 {
 	uint64_t now;
 
-	if (r->index >= RTC_MEMORY && r->index != RTC_CENTURY)
+	if (rtc_is_memory(r->index))
 		return r->cmos[r->index];
 	now = rtc_now(r);
 	rtc_sync(r, now);
@@ -418,7 +419,7 @@ static void rtc_write_data(struct rtc *r, uint8_t v)
 {
 	uint64_t now;
 
-	if (r->index >= RTC_MEMORY && r->index != RTC_CENTURY) {
+	if (rtc_is_memory(r->index)) {
 		r->cmos[r->index] = v;
 		return;
 	}
@@ -490,8 +491,12 @@ static const struct io_ops rtc_io_ops = {
 static void rtc_reset(struct device *dev)
 {
 	struct rtc *r = rtc_of(dev);
+	const uint64_t now = rtc_now(r);
 
-	rtc_sync(r, rtc_now(r));
+	/* The clock has begun again, and nobody said what time it is. */
+	if (now - r->second_at > INT64_MAX)
+		r->second_at = now;
+	rtc_sync(r, now);
 	r->cmos[RTC_B] &= (uint8_t) ~(B_PIE | B_AIE | B_UIE | B_SQWE);
 	r->cmos[RTC_C] = 0;
 	r->index = r->index2 = 0;
@@ -516,6 +521,7 @@ void rtc_init(struct rtc *r, const struct rtc_ops *ops, uint64_t unix_ns_at_zero
 		.ops = *ops,
 		.second_at = 0 - unix_ns_at_zero % NS_PER_SEC,
 		.alarm = DEVICE_NEVER,
+		.unix_ns_at_zero = unix_ns_at_zero,
 		.cmos = {[RTC_A] = A_POWER_ON, [RTC_B] = B_24H, [RTC_D] = D_VRT},
 	};
 	rtc_set_time(r, time);
@@ -523,9 +529,15 @@ void rtc_init(struct rtc *r, const struct rtc_ops *ops, uint64_t unix_ns_at_zero
 	r->periods = rtc_periods(r, 0);
 }
 
+void rtc_clock_restarted(struct rtc *r, uint64_t unix_ns_at_zero)
+{
+	r->second_at += r->unix_ns_at_zero - unix_ns_at_zero;
+	r->unix_ns_at_zero = unix_ns_at_zero;
+}
+
 void rtc_set_cmos(struct rtc *r, uint8_t index, uint8_t value)
 {
-	if (index >= RTC_MEMORY && index != RTC_CENTURY)
+	if (rtc_is_memory(index))
 		r->cmos[index] = value;
 }
 

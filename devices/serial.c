@@ -75,7 +75,6 @@ enum {
 
 	DIVISOR_DEFAULT = 12,	/* 9600 baud; a reset leaves the real chip's as it was */
 	HALF_BIT_NS = 4340,	/* at 115200 baud, the clock of the PC over 16 */
-	CHAR_NS_MIN = 40000,	/* the host's timers are no finer */
 	CHAR_NS_MAX = 10000000, /* nobody wants to wait longer for a key */
 	TIMEOUT_CHARS = 4,
 };
@@ -118,9 +117,10 @@ static void irq_update(struct serial_port *s)
 	s->ops.irq.set(s->ops.irq.ctx, level);
 }
 
+/* Never without the FIFO, where the trigger level is 1. */
 static bool timeout_runs(const struct serial_port *s)
 {
-	return s->fcr & FCR_ENABLE && s->rx_count && s->rx_count < s->rx_trigger && !s->timeout;
+	return s->rx_count && s->rx_count < s->rx_trigger && !s->timeout;
 }
 
 /*
@@ -315,7 +315,8 @@ static void msr_update(struct serial_port *s)
 	s->msr = (uint8_t)(lines | deltas | (s->msr & MSR_DELTAS));
 }
 
-/* After a change of the divisor or of LCR. */
+/* At each write of LCR: it ends each change of the divisor. The shortest is 60 us: fine enough for
+ * any timer. */
 static void char_time_update(struct serial_port *s)
 {
 	const unsigned data = 5 + (s->lcr & LCR_WLS);
@@ -327,8 +328,6 @@ static void char_time_update(struct serial_port *s)
 	if (s->lcr & LCR_STB)
 		halves += data == 5 ? 1 : 2;
 	ns = (uint64_t)HALF_BIT_NS * halves * (s->divisor ? s->divisor : 1u);
-	if (ns < CHAR_NS_MIN)
-		ns = CHAR_NS_MIN;
 	s->char_ns = ns < CHAR_NS_MAX ? ns : CHAR_NS_MAX;
 }
 
@@ -350,7 +349,7 @@ static uint8_t register_read(struct serial_port *s, uint64_t offset)
 	case SERIAL_LSR:
 		v = s->lsr;
 		s->lsr &= (uint8_t)~LSR_CLEARED;
-		if (s->breaks && s->fcr & FCR_ENABLE)
+		if (s->breaks)
 			s->lsr |= LSR_RCVR_ERROR;
 		irq_update(s);
 		return v;
@@ -373,7 +372,6 @@ static void register_write(struct serial_port *s, uint64_t offset, uint8_t v)
 			break;
 		}
 		s->divisor = (uint16_t)((s->divisor & 0xff00) | v);
-		char_time_update(s);
 		break;
 	case SERIAL_IER:
 		if (!(s->lcr & LCR_DLAB)) {
@@ -381,7 +379,6 @@ static void register_write(struct serial_port *s, uint64_t offset, uint8_t v)
 			break;
 		}
 		s->divisor = (uint16_t)((s->divisor & 0xff) | v << 8);
-		char_time_update(s);
 		break;
 	case SERIAL_IIR:
 		fcr_write(s, v);

@@ -22,6 +22,7 @@
 
 #define VMS_MAX	    64u
 #define MODULES_MAX 256u
+#define FILE_MAX    (16 * VM_CONFIG_TEXT_MAX)
 
 struct check {
 	const char *file;
@@ -85,17 +86,17 @@ static void add_directory(struct check *c, const char *path)
 	closedir(dir);
 }
 
-/* One byte more than the parser takes, so that it can say that this is too long. */
+/* More than the parser takes, so that it can say that this is too long. */
 static void read_text(struct check *c)
 {
 	FILE *f = fopen(c->file, "rb");
 
 	if (!f)
 		die(c->file, strerror(errno));
-	c->text = malloc(VM_CONFIG_TEXT_MAX + 1);
+	c->text = malloc(FILE_MAX);
 	if (!c->text)
 		die(c->file, "no memory");
-	c->size = fread(c->text, 1, VM_CONFIG_TEXT_MAX + 1, f);
+	c->size = fread(c->text, 1, FILE_MAX, f);
 	if (ferror(f))
 		die(c->file, strerror(errno));
 	fclose(f);

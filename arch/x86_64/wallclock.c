@@ -5,7 +5,6 @@
  * Cycle".
  */
 #include <crvm/cpu.h>
-#include <crvm/log.h>
 #include <crvm/status.h>
 #include <crvm/time.h>
 #include <crvm/wallclock.h>
@@ -185,8 +184,6 @@ int wallclock_init(uint8_t century_register)
 	const int rc = wallclock_read(&io, century_register, &seconds);
 
 	unix_ns_at_start = seconds * 1000000000ul - time_ns();
-	if (rc != OK)
-		log_warn("no CMOS clock that tells the time: the wall clock starts at 1970");
 	return rc;
 }
 

@@ -176,16 +176,14 @@ boot_jump:
 	sti
 	ljmpw	$0, $0x7c00
 
-	/* void block_move(uint32_t from, uint32_t to, uint32_t words) */
-	.globl	block_move
-block_move:
+	/*
+	 * To protected mode with flat DS and ES, and back to segments of 64 KiB as a real-mode program has them. Between the two
+	 * there are no interrupts; EAX, EBX are used.
+	 */
+	.macro	flat_enter
 	pushfl
 	cli
-	pushl	%esi
-	pushl	%edi
 	pushl	%ebx
-	movl	%eax, %esi
-	movl	%edx, %edi
 	subl	$8, %esp
 	sgdtl	(%esp)
 	lgdtl	%cs:gdt_pointer
@@ -196,12 +194,13 @@ block_move:
 1:	movw	$0x10, %bx
 	movw	%bx, %ds
 	movw	%bx, %es
-	cld
-	addr32 rep movsw
-	/* Back to segments of 64 KiB, as a real-mode program has them. */
+	.endm
+
+	.macro	flat_leave
 	movw	$0x18, %bx
 	movw	%bx, %ds
 	movw	%bx, %es
+	movl	%cr0, %eax
 	andb	$0xfe, %al
 	movl	%eax, %cr0
 	ljmpw	$ROM_SEGMENT, $2f
@@ -211,9 +210,57 @@ block_move:
 	movw	%ax, %ds
 	movw	%ax, %es
 	popl	%ebx
+	popfl
+	.endm
+
+	/* void block_move(uint32_t from, uint32_t to, uint32_t words) */
+	.globl	block_move
+block_move:
+	pushl	%esi
+	pushl	%edi
+	movl	%eax, %esi
+	movl	%edx, %edi
+	flat_enter
+	cld
+	addr32 rep movsw
+	flat_leave
 	popl	%edi
 	popl	%esi
+	retl
+
+	/* void physical_write32(uint32_t address, uint32_t v) */
+	.globl	physical_write32
+physical_write32:
+	movl	%eax, %ecx
+	flat_enter
+	movl	%edx, (%ecx)
+	flat_leave
+	retl
+
+	/* uint32_t cpuid_edx(uint32_t leaf): 0 on a CPU without CPUID, whose EFLAGS.ID cannot be changed */
+	.globl	cpuid_edx
+cpuid_edx:
+	pushl	%ebx
+	movl	%eax, %ecx
+	pushfl
+	popl	%eax
+	movl	%eax, %edx
+	xorl	$0x200000, %eax
+	pushl	%eax
 	popfl
+	pushfl
+	popl	%eax
+	pushl	%edx
+	popfl
+	xorl	%edx, %eax
+	testl	$0x200000, %eax
+	movl	$0, %edx
+	jz	1f
+	movl	%ecx, %eax
+	xorl	%ecx, %ecx
+	cpuid
+1:	movl	%edx, %eax
+	popl	%ebx
 	retl
 
 	/* The accessed bits are set already: the CPU must not want to write into ROM. */

@@ -216,6 +216,9 @@ extern const uint16_t vectors_irq[2], vectors_service[11];
 
 /* Copies 16-bit words between physical addresses, upward. */
 void block_move(uint32_t from, uint32_t to, uint32_t words);
+void physical_write32(uint32_t address, uint32_t v);
+/* EDX of a CPUID leaf, 0 on a CPU without CPUID. */
+uint32_t cpuid_edx(uint32_t leaf);
 /* Starts the boot sector at 0000:7C00 with DL. */
 void boot_jump(uint32_t drive) __attribute__((noreturn));
 /* INT 15h/4Fh: may a program's hook have this scan code? Returns the code, or 0 if it is taken. */

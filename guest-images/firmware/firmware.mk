@@ -25,3 +25,6 @@ $(B)/guest-images/firmware.bin: $(B)/guest-images/firmware.elf
 
 .PHONY: firmware
 firmware: $(B)/guest-images/firmware.bin ## build the firmware of VMs: build/guest-images/firmware.bin
+
+# tests/integration/test_firmware.py boots it without CRVM.
+test-build test-integration: $(B)/guest-images/firmware.bin

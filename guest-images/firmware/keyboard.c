@@ -66,14 +66,16 @@ static void kbc_drain(void)
 		inb(KBC_DATA);
 }
 
-/* A machine without a keyboard controller answers nothing: each wait is bounded. */
+/* A controller may be absent, or answer nothing: each wait is bounded. */
 void keyboard_init(void)
 {
 	BDA->kbd_head = BUFFER_START;
 	BDA->kbd_tail = BUFFER_START;
 	BDA->kbd_buffer_start = BUFFER_START;
 	BDA->kbd_buffer_end = BUFFER_END;
-	BDA->kbd_flags3 = 0x10;
+	BDA->kbd_flags3 = 0x10; /* an enhanced keyboard */
+	if (inb(KBC_STATUS) == 0xff)
+		return;
 	kbc_drain();
 	kbc_send(KBC_COMMAND, KBC_SELF_TEST);
 	if (!kbc_wait(KBC_OUTPUT_FULL, KBC_OUTPUT_FULL))
@@ -105,16 +107,18 @@ static bool key_put(uint16_t key)
 {
 	uint32_t flags = flags_read();
 	uint16_t tail, next;
+	bool room;
 
 	interrupts_off();
 	tail = buffer_place(BDA->kbd_tail);
 	next = buffer_next(tail);
-	if (next != buffer_place(BDA->kbd_head)) {
+	room = next != buffer_place(BDA->kbd_head);
+	if (room) {
 		BDA->kbd_buffer[(tail - BUFFER_START) / 2] = key;
 		BDA->kbd_tail = next;
 	}
 	flags_write(flags);
-	return next != buffer_place(BDA->kbd_head);
+	return room;
 }
 
 static bool buffer_empty(void)

@@ -9,6 +9,12 @@ enum { PIC1_COMMAND = 0x20, PIC1_DATA = 0x21, PIC2_COMMAND = 0xa0, PIC2_DATA = 0
 
 enum { ICW1_INIT_ICW4 = 0x11, ICW4_8086 = 0x01, OCW2_EOI = 0x20, OCW3_READ_ISR = 0x0b };
 
+enum { CPUID_EDX_APIC = 1 << 9, IA32_APIC_BASE = 0x1b, APIC_BASE_ENABLED = 1 << 11 };
+
+enum { APIC_SVR = 0xf0, APIC_SVR_ENABLED = 0x100, APIC_LVT_LINT0 = 0x350, APIC_LVT_LINT1 = 0x360 };
+
+enum { APIC_NMI = 0x400, APIC_EXTINT = 0x700 };
+
 enum {
 	EQUIPMENT_FPU = 0x0002,
 	EQUIPMENT_80_COLUMNS = 0x0020,
@@ -70,6 +76,26 @@ static void pic_init(void)
 	/* Timer, keyboard and cascade; who wants more unmasks it. */
 	outb(PIC1_DATA, 0xf8);
 	outb(PIC2_DATA, 0xff);
+}
+
+/*
+ * A local APIC stands between the PIC and the CPU: "virtual wire mode", in which LINT0 passes the
+ * PIC's interrupts on and LINT1 NMIs. Source: Intel SDM Vol. 3A, "Local Vector Table";
+ * MultiProcessor Specification, "Virtual Wire Mode".
+ */
+static void apic_init(void)
+{
+	uint32_t base;
+
+	if (!(cpuid_edx(1) & CPUID_EDX_APIC))
+		return;
+	__asm__ volatile("rdmsr" : "=a"(base) : "c"(IA32_APIC_BASE) : "edx");
+	if (!(base & APIC_BASE_ENABLED))
+		return;
+	base &= 0xfffff000;
+	physical_write32(base + APIC_SVR, APIC_SVR_ENABLED | 0xff);
+	physical_write32(base + APIC_LVT_LINT0, APIC_EXTINT);
+	physical_write32(base + APIC_LVT_LINT1, APIC_NMI);
 }
 
 static uint8_t pic_in_service(uint16_t command)
@@ -137,6 +163,7 @@ void post_main(void)
 	vectors_init();
 	data_areas_init();
 	pic_init();
+	apic_init();
 	time_init();
 	a20_set(true);
 	video_init();

@@ -153,6 +153,17 @@ static void type(uint8_t v, bool tame)
 	given_count += 4;
 }
 
+/* A command with an answer: it comes at once, and no key is lost by it. */
+static void ask(uint8_t v)
+{
+	out(1, v & 1 ? 0x20 : 0xaa);
+	require(in(1) & KBC_OBF);
+	if (v & 2)
+		out(1, 0x20);
+	require(in(0) == (v & 3 ? 0x65 : 0x55));
+	require(!(in(1) & KBC_OBF));
+}
+
 static void step(uint8_t what, uint8_t v, bool tame)
 {
 	switch (what % 10) {
@@ -177,7 +188,9 @@ static void step(uint8_t what, uint8_t v, bool tame)
 		kbc_expired(&kbc); /* for no reason */
 		break;
 	case 8:
-		if (!tame)
+		if (tame)
+			ask(v);
+		else
 			out(1, v);
 		break;
 	default:

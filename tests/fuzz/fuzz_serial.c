@@ -124,7 +124,7 @@ static void command(uint8_t what, uint8_t v)
 			read_byte();
 		break;
 	case 4:
-		typed += v;
+		typed += v & 31;
 		serial_rx_ready(&port);
 		break;
 	case 5:

@@ -4,10 +4,11 @@ import re
 import shutil
 import struct
 import subprocess
+import time
 
 import pytest
-from firmware_rig import CF, FIRMWARE, IF, TIMEOUT, ZF, Wire, agent, clear, machines, make_disk, read_map, vm  # noqa: F401
-from rig import LOGS
+from firmware_rig import CF, FIRMWARE, IF, ZF, agent, clear, machines, make_disk, read_map, vm  # noqa: F401
+from rig import LOGS, SCALE
 
 pytestmark = pytest.mark.xdist_group("firmware")
 
@@ -215,10 +216,14 @@ def test_printer_service_without_that_printer(vm):
 @pytest.mark.parametrize("disks", [0, 2])
 def test_machine_without_a_boot_sector_says_so_and_stops(machines, tmp_path, disks):
     vm = machines([make_disk(tmp_path / str(i), 100) for i in range(disks)])
-    vm.com1.expect("No disk to boot from")
-    vm.monitor.ours.sendall(b"info registers\n")
-    registers = vm.monitor.expect(r"EFL=(\w+)[^H]*HLT=(\d)")
-    assert int(registers[1], 16) & IF == 0 and registers[2] == "1"
+    vm.com1.expect("No disk to boot from.*has stopped.\r\n")
+    deadline = time.monotonic() + 10 * SCALE
+    halted = False
+    while not halted and time.monotonic() < deadline:
+        vm.monitor.ours.sendall(b"info registers\n")
+        registers = vm.monitor.expect(r"EFL=(\w+)[^H]*HLT=(\d)")
+        halted = int(registers[1], 16) & IF == 0 and registers[2] == "1"
+    assert halted
 
 
 def test_first_disk_with_a_boot_sector_is_booted(machines, agent, tmp_path):
@@ -262,46 +267,55 @@ def test_grub_boots_and_takes_keys(machines, tmp_path):
     vm.com1.expect(r"\rK -")
 
 
-def test_boots_in_bochs_too(agent, tmp_path):
+BOCHSRC = """\
+cpu: model=corei7_skylake_x, ips=100000000, reset_on_triple_fault=0
+memory: guest=32, host=32
+romimage: file={firmware}, address=0xffff0000
+vgaromimage: file=/usr/share/vgabios/vgabios.bin
+ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
+ata0-master: type=disk, path={disk}, mode=flat
+com1: enabled=1, mode=file, dev=serial.log
+display_library: rfb, options="timeout=0"
+clock: sync=none
+log: bochs.log
+panic: action=fatal
+plugin_ctrl: unmapped=1, speaker=0
+sound: driver=dummy
+"""
+
+
+@pytest.fixture
+def bochs(tmp_path):
+    """bochs(disk) -> the file that gets what the machine says on COM1."""
     if not shutil.which("bochs"):
         pytest.skip("no bochs")
     directory = LOGS / "firmware-bochs"
-    directory.mkdir(parents=True, exist_ok=True)
-    disk = make_grub_disk(tmp_path, "echo hello from the disk\nlsmmap\n")
-    wire = Wire()
-    config = f"""
-        cpu: model=corei7_skylake_x, ips=100000000, reset_on_triple_fault=0
-        memory: guest=32, host=32
-        romimage: file={FIRMWARE}, address=0xffff0000
-        vgaromimage: file=/usr/share/vgabios/vgabios.bin
-        ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
-        ata0-master: type=disk, path={disk}, mode=flat
-        com1: enabled=1, mode=file, dev=/dev/fd/{wire.theirs.fileno()}
-        display_library: rfb, options="timeout=0"
-        clock: sync=none
-        log: {directory}/bochs.log
-        panic: action=fatal
-        plugin_ctrl: unmapped=1
-    """
-    output = directory / "serial.log"
-    config = config.replace(f"/dev/fd/{wire.theirs.fileno()}", str(output))
-    (directory / "bochsrc").write_text("\n".join(line.strip() for line in config.splitlines()))
-    (directory / "rc").write_text("c\n")
-    output.unlink(missing_ok=True)
-    with open(directory / "output.log", "wb") as log:
-        command = ["bochs", "-q", "-f", directory / "bochsrc", "-rc", directory / "rc"]
-        bochs = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    try:
-        import time
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    running = []
 
-        deadline = time.monotonic() + 3 * TIMEOUT
-        text = ""
-        while "grub> " not in text and time.monotonic() < deadline:
-            time.sleep(0.2)
-            text = output.read_text("latin-1") if output.exists() else ""
-    finally:
-        bochs.kill()
-        bochs.wait()
+    def start(disk):
+        (directory / "bochsrc").write_text(BOCHSRC.format(firmware=FIRMWARE, disk=disk))
+        (directory / "rc").write_text("c\n")
+        with open(directory / "output.log", "wb") as log:
+            command = ["bochs", "-q", "-f", "bochsrc", "-rc", "rc"]
+            running.append(subprocess.Popen(command, cwd=directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+        return directory / "serial.log"
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+def test_boots_in_bochs_too(bochs, tmp_path):
+    serial = bochs(make_grub_disk(tmp_path, "echo hello from the disk\nlsmmap\n"))
+    deadline = time.monotonic() + 60 * SCALE
+    text = ""
+    while "grub> " not in text and time.monotonic() < deadline:
+        time.sleep(0.2)
+        text = serial.read_text("latin-1") if serial.exists() else ""
     assert "CRVM firmware, 32768 KiB of RAM, disks: 80h 8 MiB" in text
     assert "hello from the disk" in text
     assert "base_addr = 0x100000, length = 0x1f00000, available RAM" in text
+    assert "grub> " in text

@@ -9,6 +9,11 @@
 #include <cmocka.h>
 #include <crvm/devices/pit8254.h>
 
+#define MS 1000000ull
+#define S  1000000000ull
+
+enum { HZ100 = 11932 };
+
 static struct pit pit;
 
 /* Time; the alarm; how often it was set. */
@@ -149,4 +154,22 @@ static inline uint8_t status(unsigned counter)
 {
 	out(0x43, 0xe0 | 2u << counter);
 	return in((uint16_t)(0x40 + counter));
+}
+
+/* The alarm comes at `ns`, which may be late. */
+static inline void expire_at(uint64_t ns)
+{
+	rig_ns = ns;
+	rig_alarm = DEVICE_NEVER;
+	pit_expired(&pit);
+}
+
+static inline void expect_ticks(uint64_t due, uint64_t raised, uint64_t owed, uint64_t merged)
+{
+	const struct pit_ticks t = pit_ticks(&pit);
+
+	assert_int_equal(t.due, due);
+	assert_int_equal(t.raised, raised);
+	assert_int_equal(t.owed, owed);
+	assert_int_equal(t.merged, merged);
 }

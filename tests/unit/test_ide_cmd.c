@@ -50,7 +50,7 @@ static void test_identify(void **state)
 	assert_int_equal(w[55], 16);
 	assert_int_equal(w[56], 63);
 	assert_int_equal(w[57] | w[58] << 16, CYLINDERS * 16 * 63);
-	assert_int_equal(w[59], 0);
+	assert_int_equal(w[59], 0x110);
 	assert_int_equal(w[60] | w[61] << 16, SECTORS);
 	assert_int_equal(w[62] | w[63] | w[65] | w[66] | w[88], 0); /* no DMA of any kind */
 	assert_int_equal(w[64], 0x0003);
@@ -70,6 +70,20 @@ static void test_identify(void **state)
 	for (unsigned i = 0; i < 256; i++)
 		sum = (uint8_t)(sum + w[i] + (w[i] >> 8));
 	assert_int_equal(sum, 0);
+}
+
+static void test_identify_leaves_the_address_alone(void **state)
+{
+	uint16_t w[256];
+
+	(void)state;
+	address(77, 1);
+	command(0x20);
+	words_in(w, 256);
+	address(0x123456, 9);
+	identify(w);
+	assert_int_equal(address_now(), 0x123456);
+	assert_int_equal(in(2), 9);
 }
 
 static void test_identify_of_the_other_drive(void **state)
@@ -155,6 +169,8 @@ static void test_unknown_commands_are_aborted(void **state)
 	};
 
 	(void)state;
+	out(2, 0);
+	expect_end(0xc6, 0);
 	for (unsigned code = 0; code < 0x100; code++) {
 		bool is_known = memchr(known, (int)code, sizeof(known)) || code >> 4 == 1;
 		bool multiple = code == 0xc4 || code == 0xc5 || code == 0x29 || code == 0x39;
@@ -264,7 +280,7 @@ static void test_settings_over_a_software_reset(void **state)
 		expect_end(0x91, 0);
 		soft_reset();
 		identify(w);
-		assert_int_equal(w[59], keep ? 0x108 : 0);
+		assert_int_equal(w[59], keep ? 0x108 : 0x110);
 		assert_int_equal(w[85], keep ? 0x4048 : 0x4068);
 		assert_int_equal(w[55], keep ? 4 : 16);
 		assert_int_equal(w[56], keep ? 17 : 63);
@@ -275,11 +291,11 @@ static void test_settings_over_a_software_reset(void **state)
 	assert_int_equal(w[59], 0x108);
 	ide->dev.reset(&ide->dev);
 	identify(w);
-	assert_int_equal(w[59], 0);
+	assert_int_equal(w[59], 0x110);
 	set_multiple(8, 0);
 	soft_reset();
 	identify(w);
-	assert_int_equal(w[59], 0);
+	assert_int_equal(w[59], 0x110);
 }
 
 static void test_initialize_device_parameters(void **state)
@@ -341,6 +357,10 @@ static void test_power_modes(void **state)
 	expect_end(0xe0, 0);
 	address(0, 1);
 	command(0x20);
+	expect_end(0xe5, 0);
+	assert_int_equal(in(2), 0xff);
+	expect_end(0xe0, 0);
+	ide->dev.reset(&ide->dev);
 	expect_end(0xe5, 0);
 	assert_int_equal(in(2), 0xff);
 	expect_end(0xe0, 0);
@@ -451,6 +471,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		t(test_identify),
+		t(test_identify_leaves_the_address_alone),
 		t(test_identify_of_the_other_drive),
 		t(test_identify_of_large_and_small_disks),
 		t(test_identify_packet_says_that_this_is_a_disk),

@@ -412,7 +412,13 @@ static void test_a_bad_sector_is_named(void **state)
 	expect_end(0xc4, ERROR_UNC);
 	assert_int_equal(address_now(), 0x54);
 	assert_int_equal(in(2), 4);
-	address_ext(0x50, 8);
+	out(2, 2);
+	expect_end(0xc6, 0);
+	address(0x53, 2);
+	expect_end(0xc4, ERROR_UNC);
+	assert_int_equal(address_now(), 0x54);
+	assert_int_equal(in(2), 1);
+	address_ext(0x54, 8);
 	expect_end(0x29, ERROR_UNC);
 	assert_int_equal(address_ext_now(), 0x54);
 	/* And after it all is well. */

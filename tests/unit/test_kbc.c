@@ -346,6 +346,16 @@ static void reset_brings_power_on_back(void **state)
 	assert_int_equal(rig.resets, 0);
 }
 
+static void reset_forgets_a_displaced_key(void **state)
+{
+	(void)state;
+	assert_true(kbc_key(&kbc, 0x1e));
+	command(0xab);
+	kbc.dev.reset(&kbc.dev);
+	kbc_expired(&kbc);
+	assert_quiet();
+}
+
 static void reset_cancels_the_alarm(void **state)
 {
 	(void)state;
@@ -385,6 +395,7 @@ int main(void)
 		t(unknown_commands_do_nothing),
 		t(reading_nothing_gives_the_last_byte_again),
 		t(reset_brings_power_on_back),
+		t(reset_forgets_a_displaced_key),
 		t(reset_cancels_the_alarm),
 	};
 

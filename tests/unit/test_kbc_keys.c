@@ -158,6 +158,11 @@ static void one_alarm_at_a_time(void **state)
 	sets = rig.timer_sets;
 	press((const uint8_t[]){0x1f, 0x9f, 0x20}, 3);
 	assert_int_equal(rig.timer_sets, sets);
+	command(0xab);
+	(void)in(0x60);
+	assert_int_equal(rig.timer_sets, sets);
+	tick(KBC_BYTE_NS);
+	assert_int_equal(take(), 0x9e);
 }
 
 static void disabled_port_holds_keys_back(void **state)
@@ -281,6 +286,18 @@ static void translation_off_forgets_a_release_begun(void **state)
 	assert_int_equal(take(), 0x03); /* that of set 2, and not with bit 7 */
 }
 
+static void a_release_prefix_is_not_prefixed(void **state)
+{
+	(void)state;
+	out(0x60, 0xf0);
+	assert_takes(0xfa);
+	out(0x60, 0x01);
+	assert_takes(0xfa);
+	press((const uint8_t[]){0xf0, 0xf0, 0x1e}, 3); /* nonsense, but it must not pile up */
+	assert_takes(0xf0, 0x03);
+	assert_quiet();
+}
+
 static void typing_fills_up_and_goes_on(void **state)
 {
 	unsigned typed = 0, read = 0;
@@ -329,6 +346,7 @@ int main(void)
 		t(a_release_is_whole_when_a_command_comes_between),
 		t(set_1_from_the_keyboard_itself),
 		t(translation_off_forgets_a_release_begun),
+		t(a_release_prefix_is_not_prefixed),
 		t(typing_fills_up_and_goes_on),
 		t(typing_arrives_as_set_1),
 	};

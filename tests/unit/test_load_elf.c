@@ -170,6 +170,10 @@ static void test_every_cut_of_a_64_bit_file_is_refused(void **state)
 	(void)state;
 	for (request.image_len = 1; request.image_len < 64 + 2 * 56; request.image_len++)
 		assert_int_equal(rig_load(load_elf), E_INVAL);
+	request.image_len = 0x3010;
+	put16(54, 55);
+	rig_refuse(load_elf, E_INVAL, "program header 0, 55 bytes each");
+	put16(54, 56);
 	request.image_len = 0x300f;
 	rig_refuse(load_elf, E_INVAL, "segment 1 is cut off: 0x10 bytes from 0x3000 of 0x300f");
 	request.image_len = 0x3010;
@@ -312,6 +316,11 @@ static void test_memory_that_is_not_there(void **state)
 	rig_refuse(load_elf, E_FAULT, "no memory for 17185 bytes at 0x100000");
 	assert_int_equal(gmem_add(&mem, gpa(0), 0x103000, ram, false), OK);
 	rig_refuse(load_elf, E_FAULT, "no memory"); /* the zeroes leave it */
+	assert_int_equal(gmem_add(&mem, gpa(0x104000), 0x1000, ram + 0x104000, false), OK);
+	rig_refuse(load_elf, E_FAULT, "no memory"); /* and enter it again */
+	elf32_head(0x100010, 2);
+	elf32_segment(1, 0x1000, 0x104800, 0x104800, 0x10, 0x10); /* fits */
+	rig_refuse(load_elf, E_FAULT, "at 0x100000");
 }
 
 static void test_the_request_is_checked(void **state)

@@ -299,7 +299,7 @@ static void test_modules(void **state)
 static void test_modules_lie_below_a_kernel_that_is_on_top(void **state)
 {
 	struct load_module m = {.cmdline = "m"};
-	void *data = calloc(1, 14 * MIB + 1);
+	void *data = calloc(1, 15 * MIB);
 
 	(void)state;
 	assert_non_null(data);
@@ -319,6 +319,23 @@ static void test_modules_lie_below_a_kernel_that_is_on_top(void **state)
 	m.len = 0x1000; /* the kernel reaches into the last page */
 	assert_int_equal(rig_load(load_multiboot), OK);
 	assert_int_equal(ram32(ram32(INFO + 24)), 0x100000);
+	free(data);
+}
+
+static void test_a_module_may_end_where_the_memory_ends(void **state)
+{
+	struct load_module m = {.len = RIG_MEM - 0x102000};
+	void *data = calloc(1, m.len + 1);
+
+	(void)state;
+	assert_non_null(data);
+	m.data = data;
+	request.modules = &m;
+	request.module_count = 1;
+	assert_int_equal(rig_load(load_multiboot), OK);
+	assert_int_equal(ram32(ram32(INFO + 24) + 4), RIG_MEM);
+	m.len++;
+	rig_refuse(load_multiboot, E_NOMEM, "no room for module 0");
 	free(data);
 }
 
@@ -460,6 +477,7 @@ int main(void)
 		cmocka_unit_test_setup(test_a_vm_below_1_mib, setup_elf),
 		cmocka_unit_test_setup(test_the_longest_texts_and_most_modules, setup_elf),
 		cmocka_unit_test_setup(test_memory_that_is_not_there, setup_elf),
+		cmocka_unit_test_setup(test_a_module_may_end_where_the_memory_ends, setup_elf),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -237,6 +237,28 @@ static void test_mode_4_strobes_once(void **state)
 	waveform(65554, "LH", 0, 0xffff);
 }
 
+/* As guests wait for it: nothing but port 61h is read. */
+static void test_out_is_seen_in_port_61_alone(void **state)
+{
+	(void)state;
+	program(2, 0, 1000);
+	at(1000);
+	assert_false(out2());
+	at(1001);
+	assert_true(out2());
+	program(2, 3, 1000); /* at 1001 */
+	for (unsigned i = 0; i < 100; i++) {
+		at(1002 + i * 7001);
+		assert_int_equal(out2(), i * 7001 % 1000 < 500);
+	}
+	/* The gate finds a load that is due, and a period long over. */
+	program(2, 2, 1000);
+	at(1000002);
+	out(0x61, 0);
+	at(1000100);
+	assert_int_equal(latched(2), 1000 - (1000002 - 1002 - 99 * 7001 - 1) % 1000);
+}
+
 static void test_mode_5_strobes_after_the_gate(void **state)
 {
 	(void)state;
@@ -557,6 +579,7 @@ int main(void)
 		t(test_mode_3_gate),
 		t(test_mode_4_strobes_once),
 		t(test_mode_5_strobes_after_the_gate),
+		t(test_out_is_seen_in_port_61_alone),
 		t(test_modes_6_and_7_are_2_and_3),
 		t(test_count_1),
 		t(test_count_0_is_the_largest),

@@ -1,7 +1,7 @@
 /*
- * The PIT against a counter that really counts: one clock at a time, by the data sheet's words,
- * with random control words, counts, half counts and gates. needs: devices/pit8254.c
- * devices/pit_counter.c
+ * The PIT against a counter that really counts: one clock at a time, by the data sheet's words.
+ * Control words, counts, half counts and gates are random.
+ * needs: devices/pit8254.c devices/pit_counter.c
  */
 #include "pit_rig.h"
 

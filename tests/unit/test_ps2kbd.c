@@ -22,8 +22,7 @@ void time_delay_us(unsigned us)
 /* How a machine differs from one with a good controller. */
 static struct {
 	bool absent, zeros, ibf_stuck, obf_stuck, deaf, mute_keyboard, no_port_2, no_translation;
-	bool random, self_test_fails;
-	uint8_t cleared;     /* bits that the status never shows */
+	bool random, self_test_fails, bad;
 	uint8_t command_or;  /* bits that the command byte always shows */
 	unsigned gone_after; /* accesses; then all ones */
 	uint64_t seed;
@@ -38,7 +37,9 @@ static uint8_t odd_status(uint8_t s)
 		s |= 2;
 	if (odd.obf_stuck)
 		s |= 1;
-	return (uint8_t)(s & ~odd.cleared);
+	if (odd.bad)
+		s |= 0x80;
+	return s;
 }
 
 static uint8_t port_read(void *ctx, uint16_t port)
@@ -157,9 +158,12 @@ static void a_disabled_keyboard_is_enabled(void **state)
 {
 	(void)state;
 	out(0x60, 0xf5);
+	out(0x60, 0xf0);
+	out(0x60, 0x01);
 	command(0xad);
 	assert_true(ps2kbd_init_on(&io));
 	assert_true(kbc.keyboard.scanning);
+	assert_int_equal(kbc.keyboard.set, 2);
 	assert_int_equal(kbc.ram[0], 0x65);
 }
 
@@ -219,6 +223,7 @@ static void a_controller_that_goes_away(void **state)
 			assert_in_range(n, total - 3, total);
 		else
 			assert_false(ps2kbd_irq());
+		assert_in_range(waited_us, 0, 10000); /* it is seen at once */
 	}
 }
 
@@ -266,9 +271,17 @@ static void interrupts_take_keys_only(void **state)
 	assert_false(ps2kbd_irq());
 	assert_false(full());
 	assert_false(ps2kbd_irq()); /* nobody's */
-	odd.absent = true;
+	odd.bad = true;		    /* parity */
+	assert_true(kbc_key(&kbc, 0x1e));
+	tick(KBC_BYTE_NS);
+	assert_true(full());
 	assert_false(ps2kbd_irq());
-	odd.absent = false;
+	assert_false(full());
+	odd.absent = true;
+	accesses = 0;
+	assert_false(ps2kbd_irq());
+	assert_int_equal(accesses, 1);
+	odd.absent = odd.bad = false;
 	assert_int_equal(ps2kbd_read_raw(raw, sizeof(raw)), 0);
 	odd.obf_stuck = true;
 	accesses = 0;

@@ -110,6 +110,16 @@ static void test_dlab_swaps_two_registers_only(void **state)
 	out(DLM, 0x12);
 	assert_int_equal(in(DLL), 0x34);
 	assert_int_equal(in(DLM), 0x12);
+	out(DLM, 0xff);
+	out(DLL, 0xff);
+	out(DLM, 0x00);
+	assert_int_equal(in(DLL), 0xff);
+	out(DLL, 0x00);
+	assert_int_equal(in(DLM), 0x00);
+	assert_int_equal(in(DLL), 0x00);
+	out(DLM, 0x12);
+	out(DLL, 0x34);
+	assert_int_equal(in(DLM), 0x12);
 	out(SCR, 0x77);
 	out(MCR, 0x03);
 	assert_int_equal(in(SCR), 0x77);

@@ -194,7 +194,7 @@ static void test_a_block_keeps_the_line_busy_for_its_length(void **state)
 {
 	(void)state;
 	set_line(1, 0x03);
-	out(FCR, 0x01);
+	out(FCR, 0x81); /* the timeout runs as well, and is later */
 	type("abc", 3);
 	assert_int_equal(rig_typed_at, 3);
 	type("d", 1);
@@ -291,6 +291,27 @@ static void test_timeout_begins_anew_with_each_byte(void **state)
 	type("8", 1);
 	wait_ns(2 * CHAR);
 	assert_int_equal(in(IIR), 0xc4); /* now at the trigger level, which is said instead */
+}
+
+static void test_timeout_in_loopback(void **state)
+{
+	(void)state;
+	set_line(1, 0x03);
+	out(FCR, 0x81);
+	out(IER, 0x01);
+	out(MCR, 0x10);
+	out(THR, 'a');
+	wait_ns(4 * CHAR - 1);
+	assert_int_equal(in(IIR), 0xc1);
+	wait_ns(1);
+	assert_int_equal(in(IIR), 0xcc);
+	out(FCR, 0x03);
+	out(THR, 'b'); /* at the trigger level, and then below it */
+	wait_ns(10 * CHAR);
+	out(FCR, 0x41);
+	assert_int_equal(in(IIR), 0xc1);
+	wait_ns(1);
+	assert_int_equal(in(IIR), 0xcc); /* four character times have passed already */
 }
 
 static void test_timeout_follows_the_line_settings(void **state)
@@ -527,6 +548,7 @@ int main(void)
 		t(test_changed_trigger_counts_at_once),
 		t(test_timeout_after_4_quiet_character_times),
 		t(test_timeout_begins_anew_with_each_byte),
+		t(test_timeout_in_loopback),
 		t(test_timeout_follows_the_line_settings),
 		t(test_no_timeout_without_fifo_or_at_trigger_level),
 		t(test_timeout_after_the_last_of_a_paste),

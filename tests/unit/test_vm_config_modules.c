@@ -11,8 +11,8 @@
 #include "vm_config_rig.h"
 
 static const struct vm_config_module modules[] = {
-	{"firmware", 65536}, {"labos.img", 4096}, {"k.elf", 0x8000},
-	{"empty", 0},	     {"twice", 1},	  {"twice", 2},
+	{"firmware", 65536}, {"big", 1 << 20}, {"labos.img", 4096}, {"k.elf", 0x8000},
+	{"empty", 0},	     {"twice", 1},     {"twice", 2},
 };
 
 static unsigned check_with(const char *text, const struct vm_config_module *list, unsigned count)
@@ -52,7 +52,7 @@ static void test_all_are_there(void **state)
 static void test_each_kind_is_looked_for(void **state)
 {
 	const char *rest = "GRUB may have dropped it for want of memory; present: firmware "
-			   "labos.img k.elf empty twice twice";
+			   "big labos.img k.elf empty twice twice";
 	char error[200];
 
 	(void)state;
@@ -72,10 +72,10 @@ static void test_each_kind_is_looked_for(void **state)
 static void test_the_default_firmware_is_looked_for(void **state)
 {
 	(void)state;
-	assert_int_equal(check_with("\n[vm a]\ndisk0 = labos.img", modules + 1, 2), 1);
+	assert_int_equal(check_with("\n[vm a]\ndisk0 = labos.img", modules + 2, 2), 1);
 	assert_string_equal(errors[0], "2:1: a: module 'firmware' is not there: GRUB may have "
 				       "dropped it for want of memory; present: labos.img k.elf");
-	assert_int_equal(check_with("[vm a]\nkernel = k.elf\nboot = elf", modules + 1, 2), 0);
+	assert_int_equal(check_with("[vm a]\nkernel = k.elf\nboot = elf", modules + 2, 2), 0);
 }
 
 static void test_what_else_is_wrong(void **state)
@@ -99,6 +99,7 @@ static void test_a_flat_kernel_fits_memory(void **state)
 	lacks("[vm a]\nkernel=k.elf\nboot=flat\nmemory=64K\nat=0x8010",
 	      "2:8: a: module 'k.elf' has 32768 bytes: from 0x8010 on, memory has 32752");
 	assert_int_equal(check("[vm a]\nkernel=k.elf\nboot=elf\nmemory=64K"), 0);
+	assert_int_equal(check("[vm a]\nkernel=big\nboot=elf\nmemory=64K"), 0);
 	assert_int_equal(check("[vm a]\nkernel=absent\nboot=flat"), 1);
 	assert_int_equal(check("[vm a]\nkernel=empty\nboot=flat"), 1);
 }
@@ -126,6 +127,30 @@ static void test_names_from_the_boot_loader_are_shown_safely(void **state)
 	assert_non_null(strstr(errors[0], "did you mean 'labos\\x7f'?"));
 }
 
+static void test_the_list_of_modules_is_cut_between_names(void **state)
+{
+	struct vm_config_module list[40];
+	char name[VM_MODULE_NAME_MAX] = "";
+
+	(void)state;
+	for (unsigned length = 1; length < 40; length++) {
+		name[length - 1] = 'z';
+		for (unsigned i = 0; i < array_count(list); i++)
+			list[i] = (struct vm_config_module){name, 1};
+		for (unsigned n = 1; n <= array_count(list); n++) {
+			const char *s;
+			unsigned shown = 0;
+
+			assert_int_equal(check_with("[vm a]\nkernel = k\nboot=elf", list, n), 1);
+			for (s = strstr(errors[0], "present:") + 8; !strncmp(s + 1, name, length);
+			     s += length + 1)
+				shown++;
+			assert_string_equal(s, shown == n ? "" : " ...");
+			assert_true(shown == n || (shown + 2) * (length + 1) > 80);
+		}
+	}
+}
+
 static void test_own_modules_and_bad_vms_name_none(void **state)
 {
 	struct vm_config_sink sink = rig_sink();
@@ -139,6 +164,10 @@ static void test_own_modules_and_bad_vms_name_none(void **state)
 	assert_int_equal(vm_config_parse(&c, "guest name=a boot=disk", error, sizeof(error)), OK);
 	assert_int_equal(vm_config_check_modules(&c, modules, 1, &sink), 0);
 	assert_int_equal(vm_config_check_modules(&c, NULL, 0, &sink), 1);
+	assert_int_equal(vm_config_check_modules(&c, NULL, 0, &sink), 1);
+	assert_int_equal(sink.count, 2);
+	c.bad = true;
+	assert_int_equal(vm_config_check_modules(&c, NULL, 0, &sink), 0);
 	assert_string_equal(errors[0], "0:0: a: module 'firmware' is not there: GRUB may have "
 				       "dropped it for want of memory; present: none");
 }
@@ -244,6 +273,7 @@ int main(void)
 		cmocka_unit_test(test_what_else_is_wrong),
 		cmocka_unit_test(test_a_flat_kernel_fits_memory),
 		cmocka_unit_test(test_names_from_the_boot_loader_are_shown_safely),
+		cmocka_unit_test(test_the_list_of_modules_is_cut_between_names),
 		cmocka_unit_test(test_own_modules_and_bad_vms_name_none),
 		cmocka_unit_test(test_the_configuration_on_the_iso),
 		cmocka_unit_test(test_examples_in_the_configuration_on_the_iso),

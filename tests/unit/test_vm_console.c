@@ -209,6 +209,9 @@ static void test_escape_sequences_vanish(void **state)
 	expect("\033]0;x\033[1mok\n", "ok|"); /* a string without end */
 	expect("\033\033[1mok\n", "ok|");
 	expect("\033[12", "");
+	expect("\033[1;31;40m\033[1;31;40m\033[1;31;40m\033[1;31;40m\033[1;31;40m\033[1;31;40m"
+	       "\033[1;31;40m\033[1;31;40m\033[1;31;40m\033[1;31;40mok\n",
+	       "ok|");
 }
 
 static void test_controls_break_sequences_off(void **state)
@@ -282,8 +285,9 @@ static void test_bytes_above_ascii(void **state)
 	expect("\233[31mx\n", "?[31mx|"); /* an 8-bit CSI must not reach the terminal */
 	expect("\302\233[31mx\n", "?[31mx|");
 	expect("\377\376\200\277\n", "????|");
-	expect("\303a\303\n\251\n", "?a?|?|"); /* cut characters */
-	expect("\304\304\304\304\n", "????|"); /* no UTF-8, but lines of a box */
+	expect("\303\251\251\303\300\365\200\n", "??????|"); /* one too many, none, no such */
+	expect("\303a\303\n\251\n", "?a?|?|");		     /* cut characters */
+	expect("\304\304\304\304\n", "????|");		     /* no UTF-8, but lines of a box */
 }
 
 static void test_long_lines_are_cut(void **state)
@@ -380,6 +384,25 @@ static void test_a_full_ring_has_lost_one_byte(void **state)
 	assert_int_equal(buf[62], 63);
 	assert_int_equal(vm_console_take_lost(&con), 1);
 	assert_int_equal(vm_console_take_lost(&con), 0);
+	build(64, 16);
+	for (unsigned i = 0; i < 64; i++)
+		(void)vm_console_put(&con, (uint8_t)i);
+	assert_int_equal(vm_console_raw(&con, buf, 64), 63);
+	assert_int_equal(buf[0], 1);
+}
+
+static void test_raw_begins_after_what_is_lost(void **state)
+{
+	uint8_t buf[4];
+
+	(void)state;
+	build(64, 16);
+	for (unsigned i = 0; i < 200; i++)
+		(void)vm_console_put(&con, (uint8_t)i);
+	assert_int_equal(vm_console_raw(&con, buf, 4), 4); /* nothing of the first 4 is left */
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(buf[i], 137 + i);
+	assert_int_equal(vm_console_take_lost(&con), 137);
 }
 
 /* A sequence that lost its end must not swallow what comes after the loss. */
@@ -512,6 +535,7 @@ int main(void)
 		t(test_lines_come_in_batches),
 		t(test_lost_bytes_are_told_once),
 		t(test_a_full_ring_has_lost_one_byte),
+		t(test_raw_begins_after_what_is_lost),
 		t(test_loss_ends_sequences),
 		t(test_raw_is_unmodified_and_moves_on),
 		t(test_raw_drops_an_unfinished_line),

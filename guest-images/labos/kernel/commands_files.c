@@ -51,9 +51,12 @@ static void run_cat(char *arguments)
 
 static void run_write(char *arguments)
 {
-	const char *name = shell_word(&arguments);
-	size_t length = strlen(arguments);
+	char name[FS_NAME_SIZE + 1];
+	size_t length;
 
+	/* A name that is too long stays so. */
+	string_copy(name, shell_word(&arguments), sizeof(name));
+	length = strlen(arguments);
 	/* A file of text ends with a line's end, which takes the place of the string's. */
 	arguments[length] = '\n';
 	say(name, fs_write(name, arguments, length + 1));

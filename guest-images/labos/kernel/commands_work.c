@@ -10,10 +10,10 @@
 #include "user.h"
 
 enum { SECONDS_MAX = 1000000, SPAWN_MAX = 10000, SPAWN_ALIVE = 32, EAT_KIB_DEFAULT = 512 };
+enum { SPIN_THREADS_MAX = 8 };
 enum { EAT_KIB_MAX = USER_HEAP_SIZE / 1024 };
 
-/* Runs a program to its end. */
-static void run_program(const char *name, uint32_t argument)
+void shell_run_program(const char *name, uint32_t argument)
 {
 	int id = user_start(name, argument);
 	int code;
@@ -30,7 +30,13 @@ static void run_program(const char *name, uint32_t argument)
 static void run_hello(char *arguments)
 {
 	(void)arguments;
-	run_program("hello", 0);
+	shell_run_program("hello", 0);
+}
+
+static void run_badcall(char *arguments)
+{
+	(void)arguments;
+	shell_run_program("badcall", 0);
 }
 
 static void run_eat(char *arguments)
@@ -38,7 +44,7 @@ static void run_eat(char *arguments)
 	uint32_t kib = EAT_KIB_DEFAULT;
 
 	if (!*arguments || shell_number(arguments, EAT_KIB_MAX, &kib))
-		run_program("eat", kib);
+		shell_run_program("eat", kib);
 }
 
 static void run_sleep(char *arguments)
@@ -82,17 +88,41 @@ static void run_spawn(char *arguments)
 	print("spawn passed: %u children\n", count);
 }
 
+/* All spinning threads end at the same time: who got no slice has counted nothing. */
+struct spin {
+	uint32_t begin, ticks;
+	uint32_t rounds;
+};
+
+static void spin(void *arg)
+{
+	struct spin *mine = arg;
+
+	while (timer_ticks() - mine->begin < mine->ticks)
+		mine->rounds++;
+}
+
 static void run_spin(char *arguments)
 {
-	uint32_t begin = timer_ticks();
-	uint32_t rounds = 0;
-	uint32_t seconds;
+	const char *text = shell_word(&arguments);
+	struct spin spins[SPIN_THREADS_MAX];
+	int ids[SPIN_THREADS_MAX];
+	uint32_t seconds, i;
+	uint32_t count = 1;
 
-	if (!shell_number(arguments, SECONDS_MAX, &seconds))
+	if (!shell_number(text, SECONDS_MAX, &seconds))
 		return;
-	while (timer_ticks() - begin < seconds * TICKS_PER_SECOND)
-		rounds++;
-	print("spin: %u rounds in %u seconds\n", rounds, seconds);
+	if (*arguments && !shell_number(arguments, SPIN_THREADS_MAX, &count))
+		return;
+	for (i = 0; i < count; i++) {
+		spins[i] = (struct spin){timer_ticks(), seconds * TICKS_PER_SECOND, 0};
+		ids[i] = thread_create("spin", spin, &spins[i], NULL);
+	}
+	for (i = 0; i < count; i++) {
+		if (ids[i] >= 0)
+			thread_wait(ids[i]);
+		print("spin: %u rounds in %u seconds\n", spins[i].rounds, seconds);
+	}
 }
 
 static void run_swaptest(char *arguments)
@@ -111,9 +141,10 @@ const struct command commands_work[] = {
 	{"hello", "", "a program in user mode", run_hello},
 	{"eat", "[KIB]", "a program that needs the swap disk", run_eat},
 	{"matrix", "", "threads multiply matrices", matrix_run},
+	{"badcall", "", "a program whose system calls are refused", run_badcall},
 	{"spawn", "N", "so many programs, 32 at a time", run_spawn},
 	{"sleep", "SECONDS", "wait", run_sleep},
-	{"spin", "SECONDS", "keep the CPU busy", run_spin},
+	{"spin", "SECONDS [N]", "keep the CPU busy, by N threads", run_spin},
 	{"swaptest", "", "the swap test again", run_swaptest},
 	{"filetest", "", "the file test again", run_filetest},
 	{0},

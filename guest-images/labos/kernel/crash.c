@@ -7,8 +7,6 @@
 #include "lib.h"
 #include "paging.h"
 #include "shell.h"
-#include "thread.h"
-#include "user.h"
 #include "x86.h"
 
 enum {
@@ -85,12 +83,12 @@ static void crash_div0(void)
 /* These two only cost a program its life. */
 static void crash_userread(void)
 {
-	thread_wait(user_start("badread", 0));
+	shell_run_program("badread", 0);
 }
 
 static void crash_userinsn(void)
 {
-	thread_wait(user_start("badinsn", 0));
+	shell_run_program("badinsn", 0);
 }
 
 static const struct {

@@ -82,7 +82,7 @@ static void help(void)
 
 	for (i = 0; i < GROUP_COUNT; i++) {
 		for (command = groups[i]; command->name; command++)
-			print("  %-8s %-10s %s\n", command->name, command->arguments,
+			print("  %-8s %-12s %s\n", command->name, command->arguments,
 			      command->text);
 	}
 }

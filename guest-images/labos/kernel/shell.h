@@ -24,6 +24,9 @@ char *shell_word(char **text);
 /* A number of seconds, count...; says what is wrong if it is none. */
 bool shell_number(const char *text, uint32_t max, uint32_t *number);
 
+/* Runs a program to its end; says how it ended, if not well. */
+void shell_run_program(const char *name, uint32_t argument);
+
 /* Groups of commands, each ends with an entry without a name. */
 extern const struct command commands_system[];
 extern const struct command commands_files[];

@@ -4,5 +4,6 @@
 PROGRAM(hello)
 PROGRAM(child)
 PROGRAM(eat)
+PROGRAM(badcall)
 PROGRAM(badread)
 PROGRAM(badinsn)

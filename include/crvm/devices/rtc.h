@@ -35,6 +35,7 @@ struct rtc {
 	uint64_t seconds;   /* updates since the start, those that SET held back included */
 	uint64_t periods;   /* periods of the periodic rate since then */
 	uint64_t alarm;	    /* deadline that the timer has */
+	uint64_t unix_ns_at_zero;
 	uint8_t index, index2;
 	bool line;
 	uint8_t cmos[RTC_CMOS_SIZE]; /* the time as it was at the last update, too */
@@ -42,6 +43,12 @@ struct rtc {
 
 /* `unix_ns_at_zero`: wall-clock time, UTC, when clock.now was 0. */
 void rtc_init(struct rtc *r, const struct rtc_ops *ops, uint64_t unix_ns_at_zero);
+
+/*
+ * clock.now has begun again at 0: the VM is powered on once more, and dev.reset follows. What the
+ * guest has changed about the time stays. Without this call, the time stood still while it was off.
+ */
+void rtc_clock_restarted(struct rtc *r, uint64_t unix_ns_at_zero);
 
 /*
  * Memory that the machine's builder fills (sizes, boot order): index 0Eh-7Fh, and 80h-FFh for the
