@@ -37,6 +37,7 @@ static inline void rig_timer_set(void *ctx, uint64_t deadline)
 static inline void rig_irq_set(void *ctx, bool level)
 {
 	assert_ptr_equal(ctx, &rig_line);
+	assert_true(!level || !rig_line);
 	if (level && !rig_line)
 		rig_edges++;
 	rig_line = level;

@@ -322,6 +322,19 @@ static void test_modules_lie_below_a_kernel_that_is_on_top(void **state)
 	free(data);
 }
 
+static void test_modules_lie_above_a_kernel_that_leaves_room_below(void **state)
+{
+	static const struct load_module modules[] = {{"module", 6, "m"}};
+
+	(void)state;
+	request.modules = modules;
+	request.module_count = 1;
+	elf32_head(0x400010, 1);
+	elf32_segment(0, 0x1000, 0x400000, 0x400000, 0x800, 0x1800);
+	assert_int_equal(rig_load(load_multiboot), OK);
+	assert_int_equal(ram32(ram32(INFO + 24)), 0x402000);
+}
+
 static void test_a_module_may_end_where_the_memory_ends(void **state)
 {
 	struct load_module m = {.len = RIG_MEM - 0x102000};
@@ -389,6 +402,26 @@ static void test_no_room_for_the_information(void **state)
 	assert_int_equal(start.ebx, 0xfff000);
 }
 
+static void test_the_information_may_end_where_the_memory_ends(void **state)
+{
+	static const struct load_module modules[] = {{"module", 6, "m"}};
+	const uint64_t len = 116 + 3 * 24 + 16 + sizeof("CRVM") + sizeof("abc") + sizeof("m");
+
+	(void)state;
+	request.cmdline = "abc";
+	request.modules = modules;
+	request.module_count = 1;
+	elf32_head(0, 1);
+	elf32_segment(0, 0x1000, 0, 0, 0x10, 0x9fc00);
+	request.mem_size = 0x101000 + len;
+	assert_int_equal(rig_load(load_multiboot), OK);
+	assert_int_equal(start.ebx, 0x101000);
+	assert_int_equal(ram[0x101000 + len - 1], 0);
+	assert_int_equal(ram[0x101000 + len], 0xcc);
+	request.mem_size--;
+	rig_refuse(load_multiboot, E_NOMEM, "no room for 215 bytes of boot information");
+}
+
 static void test_a_vm_below_1_mib(void **state)
 {
 	(void)state;
@@ -400,6 +433,11 @@ static void test_a_vm_below_1_mib(void **state)
 	assert_int_equal(ram32(INFO + 8), 0);
 	assert_int_equal(ram32(INFO + 44), 2 * 24);
 	assert_int_equal(ram64(ram32(INFO + 48) + 12), 0x80000);
+	request.mem_size = 0x20020; /* the kernel's, and 10h that are too few */
+	elf32_segment(1, 0x1000, 0x10000, 0x10000, 0x10, 0x10000);
+	put16(44, 2);
+	rig_refuse(load_multiboot, E_NOMEM, "of boot information");
+	put16(44, 1);
 	request.mem_size = 0x100000;
 	assert_int_equal(rig_load(load_multiboot), OK);
 	assert_int_equal(ram32(INFO + 4), 639);
@@ -441,7 +479,7 @@ static void test_the_longest_texts_and_most_modules(void **state)
 
 static void test_memory_that_is_not_there(void **state)
 {
-	static const struct load_module modules[] = {{"module", 6, "m"}};
+	static const struct load_module modules[] = {{"module", 6, "m"}, {"second", 6, "n"}};
 
 	(void)state;
 	memset(&mem, 0, sizeof(mem));
@@ -450,6 +488,10 @@ static void test_memory_that_is_not_there(void **state)
 	request.modules = modules;
 	request.module_count = 1;
 	rig_refuse(load_multiboot, E_FAULT, "6 bytes at 0x102000");
+	assert_int_equal(gmem_add(&mem, gpa(0x103000), 0x1000, ram + 0x103000, false), OK);
+	assert_int_equal(gmem_add(&mem, gpa(0), 0x9f000, ram, false), OK);
+	request.module_count = 2;
+	rig_refuse(load_multiboot, E_FAULT, "6 bytes at 0x102000"); /* though the second has some */
 }
 
 int main(void)
@@ -478,6 +520,10 @@ int main(void)
 		cmocka_unit_test_setup(test_the_longest_texts_and_most_modules, setup_elf),
 		cmocka_unit_test_setup(test_memory_that_is_not_there, setup_elf),
 		cmocka_unit_test_setup(test_a_module_may_end_where_the_memory_ends, setup_elf),
+		cmocka_unit_test_setup(test_modules_lie_above_a_kernel_that_leaves_room_below,
+				       setup_elf),
+		cmocka_unit_test_setup(test_the_information_may_end_where_the_memory_ends,
+				       setup_elf),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

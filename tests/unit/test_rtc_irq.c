@@ -78,6 +78,12 @@ static void test_update_ended(void **state)
 	assert_int_equal(rig_alarm, DEVICE_NEVER);
 	rig_ns = 20 * S;
 	assert_int_equal(get(0xc) & C_UF, 0);
+	/* It is SET's going up that does: written again, it stays enabled. */
+	set(0xb, B_SET | B_24H | B_UIE);
+	assert_int_equal(get(0xb), B_SET | B_24H | B_UIE);
+	assert_int_equal(rig_alarm, DEVICE_NEVER);
+	set(0xb, B_24H | B_UIE);
+	assert_int_equal(rig_alarm, 21 * S);
 }
 
 static void test_enabling_what_is_flagged_interrupts_at_once(void **state)
@@ -143,6 +149,19 @@ static void test_periodic_does_not_drift(void **state)
 		assert_int_equal(last, ((last * 64 / 1953125) / 4 * 4 * 1953125 + 63) / 64);
 		expire_at(rig_alarm + i * 37 % 1000000);
 		get(0xc);
+	}
+}
+
+static void test_periods_of_whole_seconds_are_noticed(void **state)
+{
+	(void)state;
+	set(0xa, 0x2f);
+	rig_ns = 300 * MS;
+	assert_int_equal(get(0xc), 0);
+	for (unsigned i = 1; i < 5; i++) {
+		rig_ns += i * S;
+		assert_int_equal(get(0xc) & C_PF, C_PF);
+		assert_int_equal(get(0xc), 0);
 	}
 }
 
@@ -401,6 +420,7 @@ int main(void)
 		t(test_enabling_what_is_flagged_interrupts_at_once),
 		t(test_each_periodic_rate),
 		t(test_periodic_does_not_drift),
+		t(test_periods_of_whole_seconds_are_noticed),
 		t(test_late_periods_merge),
 		t(test_a_new_rate_counts_from_its_own_edges),
 		t(test_periodic_goes_on_while_set_holds_the_time),

@@ -134,6 +134,19 @@ static void test_dlab_swaps_two_registers_only(void **state)
 	assert_int_equal(rig_sent_n, 1);
 }
 
+/* What polling guests print with must be the short way. */
+static void test_polled_output_takes_the_short_way(void **state)
+{
+	(void)state;
+	out(FCR, 0);
+	set_line(12, 0x03);
+	out(MCR, 0x03);
+	out(IER, 0x0d);
+	assert_true(port.tx_plain);
+	out(IER, 0x02);
+	assert_false(port.tx_plain);
+}
+
 static void test_transmit_is_instant_in_every_mode(void **state)
 {
 	static const uint8_t iers[] = {0, 1, 2, 7, 15};
@@ -473,6 +486,7 @@ int main(void)
 		t(test_reserved_bits_read_as_zero),
 		t(test_status_registers_ignore_writes),
 		t(test_dlab_swaps_two_registers_only),
+		t(test_polled_output_takes_the_short_way),
 		t(test_transmit_is_instant_in_every_mode),
 		t(test_string_output_sends_every_byte),
 		t(test_word_length_does_not_cut_what_is_sent),
