@@ -18,6 +18,7 @@ include tests/unit/unit.mk
 include tests/fuzz/fuzz.mk
 include guest-images/firmware/firmware.mk
 include guest-images/labos/labos.mk
+include guest-images/clock64/clock64.mk
 include scripts/run.mk
 include scripts/config.mk
 include tests/tests.mk

@@ -97,7 +97,8 @@ static unsigned cmos_decode(const struct cmos_time *t, uint8_t v)
 {
 	if (t->b & B_DM)
 		return v;
-	return (v & 15) > 9 || v >> 4 > 9 ? INVALID : (v >> 4) * 10u + (v & 15u);
+	/* A wrong first digit makes more than 99, which is none of these fields. */
+	return (v & 15) > 9 ? INVALID : (v >> 4) * 10u + (v & 15u);
 }
 
 static unsigned cmos_decode_hours(const struct cmos_time *t)

@@ -6,7 +6,7 @@ CLOCK64_B := $(B)/guest-images/clock64
 CLOCK64_CFLAGS := -std=gnu17 -O2 -g $(WARNINGS) -Wno-main -ffreestanding -fno-pic -fno-pie -mno-red-zone -mgeneral-regs-only \
 	-fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables -fno-strict-aliasing -fno-common \
 	-ffile-prefix-map=$(CURDIR)/=
-CLOCK64_LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack \
+CLOCK64_LDFLAGS := -nostdlib -static -Wl,--build-id=none -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack \
 	-Wl,--no-warn-rwx-segments
 
 .PHONY: clock64

@@ -11,10 +11,16 @@ int program_main(uint32_t argument)
 {
 	uint32_t *heap = (uint32_t *)USER_HEAP;
 	uint32_t pages = argument / KIB_PER_PAGE;
-	uint32_t pass, page;
+	uint32_t pass, page, word;
 
-	for (page = 0; page < pages; page++)
+	for (page = 0; page < pages; page++) {
+		/* A new page shows nothing of who had its frame before. */
+		for (word = 0; word < PAGE_WORDS; word++) {
+			if (heap[page * PAGE_WORDS + word])
+				return 2;
+		}
 		heap[page * PAGE_WORDS + page % PAGE_WORDS] = page ^ 0x5eed;
+	}
 	for (pass = 0; pass < PASSES; pass++) {
 		for (page = 0; page < pages; page++) {
 			if (heap[page * PAGE_WORDS + page % PAGE_WORDS] != (page ^ 0x5eed)) {
