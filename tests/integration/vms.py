@@ -33,7 +33,7 @@ def expect_prompts(vm, names, timeout=90):
     deadline = time.monotonic() + timeout
     for name in names:
         vm.seen = 0
-        vm.expect(rf"(?m)\[{name}\] {LABOS_PROMPT}", timeout=max(1, deadline - time.monotonic()))
+        vm.expect(rf"(?m)\[{name}\] labos>", timeout=max(1, deadline - time.monotonic()))
     vm.seen = len(vm.text)
 
 

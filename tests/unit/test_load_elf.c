@@ -317,6 +317,7 @@ static void test_memory_that_is_not_there(void **state)
 	assert_int_equal(gmem_add(&mem, gpa(0), 0x103000, ram, false), OK);
 	rig_refuse(load_elf, E_FAULT, "no memory"); /* the zeroes leave it */
 	assert_int_equal(gmem_add(&mem, gpa(0x104000), 0x1000, ram + 0x104000, false), OK);
+	elf32_segment(0, 0x1000, 0x100000, 0x100000, 0x2345, 0x4f00);
 	rig_refuse(load_elf, E_FAULT, "no memory"); /* and enter it again */
 	elf32_head(0x100010, 2);
 	elf32_segment(1, 0x1000, 0x104800, 0x104800, 0x10, 0x10); /* fits */
