@@ -17,7 +17,7 @@ struct machine {
 	struct verdict verdict; /* what keeps it from running VMs */
 	uint64_t start_tsc;	/* at the boot loader's jump */
 	uint64_t up_ticks;	/* from there to "all CPUs up" */
-	uint64_t waited_ticks;	/* of these, spent waiting for clocks and CPUs */
+	uint64_t waited_ticks;	/* waits for clocks, CPUs and the keyboard before VMs start */
 };
 
 extern struct machine machine;

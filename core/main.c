@@ -224,7 +224,6 @@ static no_return void hv_main_on_stack(void)
 	cpu_enable_virt();
 	smp_start(&machine.acpi, ap_enter);
 	machine.up_ticks = rdtsc() - machine.start_tsc;
-	machine.waited_ticks = time_waited_ticks();
 	hostvm_audit();
 	console_use_interrupts(&machine.acpi);
 	irq_enable();
@@ -233,6 +232,7 @@ static no_return void hv_main_on_stack(void)
 		 cpu_count == 1 ? "" : "s", machine.up_ticks);
 	report_machine();
 	report_verdict();
+	machine.waited_ticks = time_waited_ticks();
 	vms_start();
 	shell_start();
 	cpu_loop();

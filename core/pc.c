@@ -93,7 +93,7 @@ static bool tick_waits(void *ctx)
 	return waits;
 }
 
-/* The VM's time is the TSC since its power-on. */
+/* The VM's time is the TSC since it was made; it goes on over resets. */
 
 static uint64_t clock_now(void *ctx)
 {
@@ -114,11 +114,13 @@ static void alarm_ring(struct timer *t)
 static void alarm_set(void *ctx, uint64_t deadline)
 {
 	struct pc_alarm *a = ctx;
+	uint64_t now = clock_now(a->pc);
 
 	if (deadline == DEVICE_NEVER)
 		timer_cancel(&a->timer);
-	else /* rounded up: at the alarm the clock has reached the deadline */
-		timer_set(&a->timer, a->pc->vm->zero_tsc + time_ns_to_tsc(deadline) + 2);
+	else /* by what is left, which loses nothing in long conversions; rounded up */
+		timer_set(&a->timer,
+			  rdtsc() + time_ns_to_tsc(deadline > now ? deadline - now : 0) + 2);
 }
 
 static struct device_timer pc_alarm(struct pc *pc, enum pc_alarm_index i, struct device *dev,

@@ -3,11 +3,13 @@
  */
 #include <crvm/apic.h>
 #include <crvm/cpufeat.h>
+#include <crvm/date.h>
 #include <crvm/frames.h>
 #include <crvm/percpu.h>
 #include <crvm/printf.h>
 #include <crvm/string.h>
 #include <crvm/time.h>
+#include <crvm/wallclock.h>
 
 #include "console.h"
 #include "log_priv.h"
@@ -111,6 +113,16 @@ static void memory_rows(void)
 	row("modules", "%u, %s", b->module_count, str_size(modules, sizeof(modules), bytes));
 }
 
+static void row_wallclock(void)
+{
+	uint64_t seconds = wallclock_unix_ns() / 1000000000, day = seconds % 86400;
+	uint32_t year, month, date;
+
+	date_from_days(seconds / 86400 + DATE_DAYS_1970, &year, &month, &date);
+	row("wall clock", "%04u-%02u-%02u %02lu:%02lu:%02lu", year, month, date, day / 3600,
+	    day / 60 % 60, day % 60);
+}
+
 void report_machine(void)
 {
 	const struct cpu_features *c = &boot_cpu_features;
@@ -134,6 +146,7 @@ void report_machine(void)
 	row("time", "TSC at %lu.%03lu MHz by %s; timers by %s", time_tsc_khz() / 1000,
 	    time_tsc_khz() % 1000, time_source(),
 	    time_tsc_deadline() ? "TSC deadline" : "one-shot APIC timer");
+	row_wallclock();
 	row("serial", "%s", console_serial_name());
 	row("screen", "%s%s", console_screen_name(),
 	    console_has_keyboard() ? "; PS/2 keyboard" : "");

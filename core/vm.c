@@ -192,6 +192,7 @@ int vm_create(const struct vm_config *config, const struct vm_image *own)
 		vm->config = *config;
 		vm->own = *own;
 		vm->exit_code = -1;
+		vm->zero_tsc = rdtsc();
 		memcpy(vm->name, config->name, sizeof(vm->name));
 		err = vm_build(vm);
 		arena = vm->arena;
@@ -215,7 +216,6 @@ int vm_power_on(struct vm *vm)
 	sched_unload();
 	irq_disable();
 	vm->again = false;
-	vm->zero_tsc = rdtsc();
 	pc_reset(vm->pc);
 	fpu_area_reset(vv->fpu);
 	vv->xcr0 = 1;
@@ -228,7 +228,7 @@ int vm_power_on(struct vm *vm)
 	b->vcpu_load(&vv->v);
 	b->vcpu_reset(&vv->v);
 	if (b->offers(VIRT_TSC_OFFSET))
-		b->set_reg(&vv->v, REG_TSC_OFFSET, 0 - vm->zero_tsc);
+		b->set_reg(&vv->v, REG_TSC_OFFSET, 0 - rdtsc());
 	err = pc_boot(vm);
 	b->vcpu_unload(&vv->v);
 	atomic_store(&vv->stopped, err != OK);

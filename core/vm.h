@@ -75,7 +75,7 @@ struct vm {
 	struct vm_vcpu *vcpu; /* config.cpus of them */
 	struct pc *pc;
 	struct vm_console console; /* see mux.h */
-	uint64_t zero_tsc;	   /* when it was powered on: its time is 0 */
+	uint64_t zero_tsc;	   /* when it was made: its devices' time is 0 */
 	bool again;		   /* it is to be powered on again; its CPU only */
 	unsigned restarts;	   /* since restart_tsc */
 	uint64_t restart_tsc;

@@ -5,6 +5,7 @@
  * Source: Motorola MC146818A data sheet, "Address Map", "Registers", "Interrupts", "Divider
  * Stages", "Update Cycle".
  */
+#include <crvm/date.h>
 #include <crvm/devices/rtc.h>
 
 enum rtc_reg {
@@ -67,45 +68,6 @@ enum rtc_bits {
 static struct rtc *rtc_of(void *dev)
 {
 	return container_of(dev, struct rtc, dev);
-}
-
-/*
- * Days are counted from March 1st, 400 years before year 0: nothing is negative, and a leap day is
- * its year's last.
- */
-#define CALENDAR_YEAR0 400u
-
-static uint64_t days_before_year(uint64_t y)
-{
-	return y * 365 + y / 4 - y / 100 + y / 400;
-}
-
-/* Days before month `m` of a year that begins with March (0): 31 30 31 30 31, again and again. */
-static uint32_t days_before_month(uint32_t m)
-{
-	return (m * 153 + 2) / 5;
-}
-
-/* A day beyond the month's end is one of the next; any month and day give some date. */
-static uint64_t date_to_days(uint32_t year, uint32_t month, uint32_t day)
-{
-	const uint64_t y = (uint64_t)year + CALENDAR_YEAR0 - (month <= 2);
-
-	return days_before_year(y) + days_before_month((month + 9) % 12) + day - 1;
-}
-
-static void days_to_date(uint64_t days, uint32_t *year, uint32_t *month, uint32_t *day)
-{
-	uint64_t y = days * 400 / days_before_year(400); /* right, or one too few */
-	uint32_t rest, m;
-
-	if (days_before_year(y + 1) <= days)
-		y++;
-	rest = (uint32_t)(days - days_before_year(y));
-	m = (5 * rest + 2) / 153;
-	*day = rest - days_before_month(m) + 1;
-	*month = m < 10 ? m + 3 : m - 9;
-	*year = (uint32_t)(y + (m >= 10) - CALENDAR_YEAR0);
 }
 
 static uint32_t day_of_week(uint64_t days)
@@ -176,7 +138,7 @@ static void rtc_set_time(struct rtc *r, uint64_t time)
 	const uint32_t s = (uint32_t)(time % SECONDS_PER_DAY);
 	uint32_t year, month, day;
 
-	days_to_date(time / SECONDS_PER_DAY, &year, &month, &day);
+	date_from_days(time / SECONDS_PER_DAY, &year, &month, &day);
 	r->cmos[RTC_SECONDS] = rtc_encode(r, s % 60);
 	r->cmos[RTC_MINUTES] = rtc_encode(r, s / 60 % 60);
 	r->cmos[RTC_HOURS] = rtc_encode_hours(r, s / 3600);
@@ -527,12 +489,6 @@ void rtc_init(struct rtc *r, const struct rtc_ops *ops, uint64_t unix_ns_at_zero
 	rtc_set_time(r, time);
 	r->cmos[RTC_DAY_OF_WEEK] = rtc_encode(r, day_of_week(time / SECONDS_PER_DAY));
 	r->periods = rtc_periods(r, 0);
-}
-
-void rtc_clock_restarted(struct rtc *r, uint64_t unix_ns_at_zero)
-{
-	r->second_at += r->unix_ns_at_zero - unix_ns_at_zero;
-	r->unix_ns_at_zero = unix_ns_at_zero;
 }
 
 void rtc_set_cmos(struct rtc *r, uint8_t index, uint8_t value)

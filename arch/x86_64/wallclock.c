@@ -7,6 +7,7 @@
 #include <crvm/cpu.h>
 #include <crvm/status.h>
 #include <crvm/time.h>
+#include <crvm/date.h>
 #include <crvm/wallclock.h>
 
 enum cmos_reg {
@@ -125,35 +126,19 @@ static unsigned cmos_decode_year(const struct cmos_time *t)
 	return year < 70 ? 2000 + year : 1900 + year;
 }
 
-static bool is_leap_year(unsigned year)
-{
-	return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-}
-
-static unsigned days_in_month(unsigned year, unsigned month)
-{
-	static const uint8_t days[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-
-	return days[month - 1] + (month == 2 && is_leap_year(year) ? 1u : 0u);
-}
-
 static bool cmos_decode_time(const struct cmos_time *t, uint64_t *seconds)
 {
 	const unsigned second = cmos_decode(t, t->seconds), minute = cmos_decode(t, t->minutes);
 	const unsigned hour = cmos_decode_hours(t), day = cmos_decode(t, t->day);
 	const unsigned month = cmos_decode(t, t->month), year = cmos_decode_year(t);
-	uint64_t days;
 
 	if (second > 59 || minute > 59 || hour > 23 || month < 1 || month > 12 || year == INVALID)
 		return false;
-	if (day < 1 || day > days_in_month(year, month))
+	if (day < 1 || day > date_days_in_month(year, month))
 		return false;
-	days = (year - 1970) * 365u + day - 1;
-	for (unsigned y = 1970; y < year; y++)
-		days += is_leap_year(y) ? 1 : 0;
-	for (unsigned m = 1; m < month; m++)
-		days += days_in_month(year, m);
-	*seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
+	*seconds = (((date_to_days(year, month, day) - DATE_DAYS_1970) * 24 + hour) * 60 + minute) *
+			   60 +
+		   second;
 	return true;
 }
 

@@ -79,7 +79,7 @@ static bool ata_wait(uint8_t unit, uint8_t mask, uint8_t value, uint32_t ms)
 	last = pit_read();
 	while ((inb(status_port) & mask) != value) {
 		uint16_t now = pit_read();
-		uint32_t passed = (uint16_t)(last - now) + 1u;
+		uint32_t passed = pit_passed(last, now);
 
 		if (passed >= left)
 			return false;

@@ -231,6 +231,8 @@ enum { PIT_HALF_STEPS_PER_MS = 2386 }; /* the counter falls by two each 838 ns i
 uint8_t cmos_read(uint8_t index);
 void cmos_write(uint8_t index, uint8_t v);
 uint16_t pit_read(void);
+/* Half steps between two readings that are less than 27 ms apart. */
+uint16_t pit_passed(uint16_t last, uint16_t now);
 void time_init(void);
 void time_wait_us(uint32_t us);
 void int1a_time(REGS *r);

@@ -70,14 +70,19 @@ uint16_t pit_read(void)
 	return v;
 }
 
+/* Never 0: a counter that stands still must not stop who waits for ever. */
+uint16_t pit_passed(uint16_t last, uint16_t now)
+{
+	return last == now ? 1 : (uint16_t)(last - now);
+}
+
 static void time_wait_half_steps(uint32_t left)
 {
 	uint16_t last = pit_read();
 
 	for (;;) {
 		uint16_t now = pit_read();
-		/* One more for each look: a counter that stands still must not stop us for ever. */
-		uint32_t passed = (uint16_t)(last - now) + 1u;
+		uint32_t passed = pit_passed(last, now);
 
 		if (passed >= left)
 			return;

@@ -23,8 +23,8 @@ struct irq_line {
 };
 
 /*
- * Time as a device sees it: nanoseconds since its VM was powered on. Runs with real time, never
- * backward.
+ * Time as a device sees it: nanoseconds since its VM was made. Runs with real time, never backward,
+ * and on over resets.
  */
 struct device_clock {
 	uint64_t (*now)(void *ctx);

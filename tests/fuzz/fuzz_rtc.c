@@ -1,7 +1,7 @@
 /*
  * Random use of the RTC, twice: one is left alone between accesses, the other gets its alarms, and
  * calls in between that it did not ask for. They must agree in all that a guest can see.
- * needs: devices/rtc.c
+ * needs: devices/rtc.c lib/date.c
  *
  * The input is a list of commands of 4 bytes: kind, argument, two of value.
  */

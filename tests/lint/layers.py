@@ -17,7 +17,7 @@ HEADERS = {
     "base": "addr compiler event feature status",  # words without code
     "up": "log panic",  # the only calls that go upward
     "lock": "spinlock",  # provided by arch, used by any layer
-    "lib": "heap printf ring string verdict",
+    "lib": "date heap printf ring string verdict",
     "boot": "boot_info",
     "mm": "arena frames gmem hostmap",
     "arch": "acpi apic cpu cpufeat fpu hostvm mtrr percpu power ps2kbd screen smp symbols time trap uart16550"

@@ -13,7 +13,7 @@ FILE_LINES = 600
 FUNCTION_LINES = 60
 COLUMNS = 120  # of scripts; clang-format looks after C, and texts for people are not cut
 
-SKIPPED = {".git", "build", "__pycache__", "corpus"}
+SKIPPED = {".git", ".pytest_cache", "build", "__pycache__", "corpus"}
 BINARY = {".png", ".gz", ".iso", ".bin"}
 C = {".c", ".h"}
 LENGTH_LIMITED = {".c", ".h", ".S", ".py", ".sh", ".mk"}

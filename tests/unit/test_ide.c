@@ -258,6 +258,7 @@ static void test_software_reset(void **state)
 
 	(void)state;
 	select_drive(1);
+	address_ext(0xffffff000005, 0xff02);
 	address(5, 2);
 	command(0x20);
 	assert_true(line);
@@ -276,6 +277,9 @@ static void test_software_reset(void **state)
 	control(0x00);
 	assert_int_equal(in(7), READY);
 	expect_signature();
+	control(0x80);
+	assert_int_equal(in(2) | in(3) | in(4) | in(5), 0);
+	control(0x00);
 	words_in(&word, 1);
 	assert_int_equal(word, 0xffff);
 	out(6, 0x10);

@@ -41,6 +41,7 @@ static void test_identify(void **state)
 	expect_text(w, 10, "MASTER-0123456789-AB");
 	expect_text(w, 23, "1.0     ");
 	expect_text(w, 27, "CRVM DISK                               ");
+	assert_int_equal(w[20] | w[21] | w[22], 0);
 	assert_int_equal(w[47], 0x8010);
 	assert_int_equal(w[49], 0x0a00);
 	assert_int_equal(w[50], 0x4000);
@@ -420,6 +421,11 @@ static void test_verify(void **state)
 	expect_end(0x42, ERROR_IDNF);
 	assert_int_equal(address_ext_now(), 1ull << 40);
 	assert_int_equal(in(2), 1);
+	address_ext((1ull << 40) - 0x7dcc, 0);
+	expect_end(0x42, ERROR_IDNF);
+	assert_int_equal(in(2), 0x34);
+	control(0x80);
+	assert_int_equal(in(2), 0x82);
 	out(6, 0xa0);
 	expect_end(0x42, ERROR_ABRT);
 	assert_int_equal(ram_disk[0].reads, 0);

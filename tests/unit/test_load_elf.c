@@ -320,7 +320,7 @@ static void test_memory_that_is_not_there(void **state)
 	elf32_segment(0, 0x1000, 0x100000, 0x100000, 0x2345, 0x4f00);
 	rig_refuse(load_elf, E_FAULT, "no memory"); /* and enter it again */
 	elf32_head(0x100010, 2);
-	elf32_segment(1, 0x1000, 0x104800, 0x104800, 0x10, 0x10); /* fits */
+	elf32_segment(1, 0x1000, 0x104f00, 0x104f00, 0x10, 0x10); /* fits */
 	rig_refuse(load_elf, E_FAULT, "at 0x100000");
 }
 

@@ -1,6 +1,6 @@
 /*
  * The RTC's registers: time and date in all formats, updates, divider, CMOS memory.
- * needs: devices/rtc.c
+ * needs: devices/rtc.c lib/date.c
  */
 #include "rtc_rig.h"
 
@@ -406,30 +406,6 @@ static void test_reset_keeps_time_and_memory(void **state)
 	assert_int_equal(rig_alarm, DEVICE_NEVER);
 }
 
-static void test_power_on_again_with_a_new_clock(void **state)
-{
-	(void)state;
-	set(0xb, B_SET | B_24H);
-	set_time(0x20300101120000); /* the guest's own idea */
-	set(0xb, B_24H);
-	rig_ns = 100 * S + 300 * MS;
-	assert_int_equal(get(0), 0x40);
-	/* Off at 200.3 s, on at 5000.4 s. */
-	rig_ns = 0;
-	rtc_clock_restarted(&rtc, LEAP_NS + 5000 * S + 400 * MS);
-	rtc.dev.reset(&rtc.dev);
-	assert_int_equal(get_time(), 0x20300101132320);
-	rig_ns = 600 * MS - 1;
-	assert_int_equal(get(0), 0x20);
-	rig_ns += 1;
-	assert_int_equal(get(0), 0x21);
-	rig_ns = 9 * S;
-	rtc_clock_restarted(&rtc, LEAP_NS + 6000 * S);
-	rig_ns = 0;
-	rtc.dev.reset(&rtc.dev);
-	assert_int_equal(get_time(), 0x20300101134000);
-}
-
 static void test_power_on_again_without_knowing_when(void **state)
 {
 	(void)state;
@@ -468,7 +444,6 @@ int main(void)
 		t(test_the_index_ignores_the_nmi_mask),
 		t(test_the_builder_sets_memory_only),
 		t(test_reset_keeps_time_and_memory),
-		t(test_power_on_again_with_a_new_clock),
 		t(test_power_on_again_without_knowing_when),
 	};
 

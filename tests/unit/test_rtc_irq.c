@@ -1,6 +1,6 @@
 /*
  * The RTC's interrupts: periodic, alarm, update-ended; when its alarm is set and when not.
- * needs: devices/rtc.c
+ * needs: devices/rtc.c lib/date.c
  */
 #include "rtc_rig.h"
 

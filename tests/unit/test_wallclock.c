@@ -1,6 +1,6 @@
 /*
  * The host's wall clock: what CMOS clocks tell, and those that tell nothing.
- * needs: arch/x86_64/wallclock.c
+ * needs: arch/x86_64/wallclock.c lib/date.c
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -54,10 +54,12 @@ map_end:
 	movl %eax, %cr0
 	ljmp $8, $protected
 
+/* Until the 8042 takes a byte; not for ever, since a machine may have none, and A20 open anyway. */
 wait_8042:
-	inb $0x64, %al
+	xorw %cx, %cx
+1:	inb $0x64, %al
 	testb $2, %al
-	jnz wait_8042
+	loopnz 1b
 	ret
 
 	.code32

@@ -2,7 +2,6 @@
  * Commands that look at the system, and those that end it.
  */
 
-#include "../user/numbers.h"
 #include "console.h"
 #include "frames.h"
 #include "ide.h"

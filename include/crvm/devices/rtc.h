@@ -45,12 +45,6 @@ struct rtc {
 void rtc_init(struct rtc *r, const struct rtc_ops *ops, uint64_t unix_ns_at_zero);
 
 /*
- * clock.now has begun again at 0: the VM is powered on once more, and dev.reset follows. What the
- * guest has changed about the time stays. Without this call, the time stood still while it was off.
- */
-void rtc_clock_restarted(struct rtc *r, uint64_t unix_ns_at_zero);
-
-/*
  * Memory that the machine's builder fills (sizes, boot order): index 0Eh-7Fh, and 80h-FFh for the
  * second bank. The time's and control registers are not reached.
  */
