@@ -318,36 +318,18 @@ static void escape_put(struct vm_console *c, uint8_t byte)
 	}
 }
 
-/* Where the byte ends the string, or is no part of one: false if it remains to be handled. */
-static bool string_put(struct vm_console *c, uint8_t byte)
-{
-	if (c->escape == ESCAPE_STRING_ENDED) {
-		c->escape = ESCAPE_NONE;
-		if (byte == '\\')
-			return true;
-		control_put(c, NULL, ESC); /* it was the beginning of another sequence */
-		return false;
-	}
-	if (byte == ESC) {
-		c->escape = ESCAPE_STRING_ENDED;
-	} else if (byte < 0x20) {
-		/* BEL is xterm's end of a string. A line's end is worth more than an endless one.
-		 */
-		c->escape = ESCAPE_NONE;
-		return false;
-	} else if (++c->escape_length > STRING_MAX) {
-		c->escape = ESCAPE_NONE;
-	}
-	return true;
-}
-
 static void byte_put(struct vm_console *c, const struct line_sink *sink, uint8_t byte)
 {
-	if (c->escape == ESCAPE_STRING || c->escape == ESCAPE_STRING_ENDED)
-		if (string_put(c, byte))
-			return;
-	if (c->escape != ESCAPE_NONE && (byte < 0x20 || byte >= DEL))
-		c->escape = ESCAPE_NONE; /* broken off */
+	/* Any control breaks a sequence off: the end of a line is worth more than it. */
+	if (byte < 0x20)
+		c->escape = ESCAPE_NONE;
+	if (c->escape == ESCAPE_STRING) {
+		if (++c->escape_length > STRING_MAX)
+			c->escape = ESCAPE_NONE;
+		return;
+	}
+	if (byte >= DEL)
+		c->escape = ESCAPE_NONE;
 	if (c->escape == ESCAPE_BEGUN)
 		escape_put(c, byte);
 	else if (c->escape == ESCAPE_CSI)

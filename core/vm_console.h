@@ -23,10 +23,9 @@ typedef void vm_console_bytes_fn(void *ctx, const uint8_t *bytes, uint32_t n);
 /* Where in an escape sequence the output is. */
 enum vm_console_escape {
 	ESCAPE_NONE,
-	ESCAPE_BEGUN,	     /* ESC, and bytes that choose a character set and the like */
-	ESCAPE_CSI,	     /* ESC [ ... */
-	ESCAPE_STRING,	     /* ESC ] ... and others that end by BEL or ESC \ */
-	ESCAPE_STRING_ENDED, /* the ESC of it */
+	ESCAPE_BEGUN,  /* ESC, and bytes that choose a character set and the like */
+	ESCAPE_CSI,    /* ESC [ ... */
+	ESCAPE_STRING, /* ESC ] ... and others that end by a control, as BEL or ESC \ */
 };
 
 struct vm_console {

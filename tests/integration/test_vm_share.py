@@ -72,7 +72,7 @@ def test_no_tick_is_lost_in_a_minute(boot, tmp_path):
         assert passed[name]["merged"] == 0
         assert abs(passed[name]["raised"] - passed[name]["due"]) <= 3, passed
     merged = passed["c"]["merged"] / passed["c"]["due"]
-    assert 0.5 < merged < 0.75, "a VM with a third of the time should take about every third tick"
+    assert 0.28 < merged < 0.38, "of three ticks in a round, one comes while the last one waits"
     focus(vm, 1, "a")  # what the guest itself has counted
     first, up = int(re.search(r"\d+", ask_labos(vm, "ticks"))[0]), after["a"]["up"]
     unfocus(vm)

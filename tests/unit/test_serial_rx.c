@@ -397,6 +397,30 @@ static void test_fifo_reset_forgets_the_timeout(void **state)
 	assert_int_equal(in(IIR), 0xc1);
 }
 
+static void test_reset_forgets_the_timeout_and_the_line(void **state)
+{
+	(void)state;
+	set_line(1, 0x03);
+	out(FCR, 0x81);
+	out(IER, 0x02); /* the long way to print */
+	type("a", 1);
+	wait_ns(4 * CHAR);
+	port.dev.reset(&port.dev);
+	assert_true(port.tx_plain);
+	out(FCR, 0x81);
+	out(IER, 0x01);
+	type("b", 1);
+	assert_int_equal(in(IIR), 0xc1);
+	out(FCR, 0x00);
+	wait_ns(MS);
+	type("cd", 2);
+	(void)in(RBR);
+	wait_ns(7 * 12 * 8680 - 1); /* 9600 baud, 5 data bits */
+	assert_false(rig_level);
+	wait_ns(1);
+	assert_true(rig_level);
+}
+
 static void test_changing_the_mode_empties_the_receiver(void **state)
 {
 	(void)state;
@@ -554,6 +578,7 @@ int main(void)
 		t(test_timeout_after_the_last_of_a_paste),
 		t(test_fifo_reset_empties_it),
 		t(test_fifo_reset_forgets_the_timeout),
+		t(test_reset_forgets_the_timeout_and_the_line),
 		t(test_changing_the_mode_empties_the_receiver),
 		t(test_needless_calls_change_nothing),
 		t(test_breaks_without_fifo),

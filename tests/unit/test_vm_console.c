@@ -127,6 +127,9 @@ static void test_unfinished_line_is_kept_back(void **state)
 	show();
 	assert_string_equal(seen, "boot|login: root|");
 	assert_false(vm_console_partial(&con));
+	print("$");
+	show();
+	assert_true(vm_console_partial(&con));
 }
 
 static void test_flushed_prompt_and_what_follows(void **state)
@@ -135,6 +138,7 @@ static void test_flushed_prompt_and_what_follows(void **state)
 	print("$ ");
 	show();
 	assert_int_equal(vm_console_printed(&con), 2);
+	assert_true(vm_console_partial(&con));
 	vm_console_flush_partial(&con, on_line, &con);
 	assert_string_equal(seen, "$ |");
 	vm_console_flush_partial(&con, on_line, &con);
@@ -209,6 +213,7 @@ static void test_escape_sequences_vanish(void **state)
 	expect("\033]0;x\033[1mok\n", "ok|"); /* a string without end */
 	expect("\033\033[1mok\n", "ok|");
 	expect("\033[12", "");
+	expect("\033[4@ok\n\0330ok\n", "ok|ok|"); /* the first of the final bytes */
 	expect("\033[1;31;40m\033[1;31;40m\033[1;31;40m\033[1;31;40m\033[1;31;40m\033[1;31;40m"
 	       "\033[1;31;40m\033[1;31;40m\033[1;31;40m\033[1;31;40mok\n",
 	       "ok|");
@@ -254,6 +259,7 @@ static void test_erasing_and_moving_in_the_line(void **state)
 	expect("12345\b\b\033[1Kx\n", "123x5|"); /* the other side is left alone */
 	expect("12345\033[2Kx\n", "     x|");
 	expect("ab\033[3Cc\n", "ab   c|");
+	expect("\033[1;2m\033[10Cc\n", "          c|");
 	expect("abc\r\033[CX\n", "aXc|");
 	expect("abcdef\033[4DX\033[DY\n", "abYdef|");
 	expect("ab\033[99999DX\n", "Xb|");
@@ -274,6 +280,7 @@ static void test_moves_to_other_lines_end_this_one(void **state)
 {
 	(void)state;
 	expect("\033[2J\033[1;1Htitle   \033[2;1Hline\033[24;80H\033[5dend\n", "title|line|end|");
+	expect("abc\033[2Jx\n", "abc|x|");
 	expect("a\033[Ab\033[Bc\033[Ed\033[Fe\033[1;1ff\n", "a|b|c|d|e|f|");
 	expect("   \033[H\n", "");
 }
@@ -286,8 +293,9 @@ static void test_bytes_above_ascii(void **state)
 	expect("\302\233[31mx\n", "?[31mx|");
 	expect("\377\376\200\277\n", "????|");
 	expect("\303\251\251\303\300\365\200\n", "??????|"); /* one too many, none, no such */
-	expect("\303a\303\n\251\n", "?a?|?|");		     /* cut characters */
-	expect("\304\304\304\304\n", "????|");		     /* no UTF-8, but lines of a box */
+	expect("\340\240\200\200 \342\202\254\254 \360\237\230\200\200\n", "?? ?? ??|");
+	expect("\303a\303\n\251\n", "?a?|?|"); /* cut characters */
+	expect("\304\304\304\304\n", "????|"); /* no UTF-8, but lines of a box */
 }
 
 static void test_long_lines_are_cut(void **state)
