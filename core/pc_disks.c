@@ -13,7 +13,7 @@
 
 /* Overlays grow while the VM runs; this much stays for everybody else. */
 #define FREE_MIN_FRAMES (8ul << 20 >> 12)
-#define CHUNK_ORDER	4 /* pages are taken 16 at a time, each chunk has a descriptor */
+#define CHUNK_ORDER	2 /* pages are taken 4 at a time, each chunk has a descriptor */
 
 /* The VM's CPU, in an exit, or the boot CPU before the VM runs. */
 static void *page_alloc(void *ctx)

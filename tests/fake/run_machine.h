@@ -66,7 +66,7 @@ extern struct run_around {
 	unsigned saves;	      /* of it */
 	uint64_t timer_next;  /* the earliest deadline */
 	uint64_t timer_set;   /* what a timer was set to last; 0: none was */
-	unsigned kicks;       /* calls of smp_kick */
+	unsigned kicks;	      /* calls of smp_kick */
 	uint64_t slice_ticks; /* what any time in ns is in ticks */
 } run_around;
 

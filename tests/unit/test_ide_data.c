@@ -216,13 +216,13 @@ static void test_multiple_moves_blocks(void **state)
 static void test_the_largest_block(void **state)
 {
 	(void)state;
-	out(2, 16);
+	out(2, IDE_BLOCK_MAX);
 	expect_end(0xc6, 0);
 	address(0, 0);
 	command(0xc4);
 	io_bus_read_many(&bus, BASE, 4, data, 256 * 128);
 	assert_memory_equal(data, sector(0, 0), 256 * DISK_SECTOR);
-	assert_int_equal(ram_disk[0].reads, 16);
+	assert_int_equal(ram_disk[0].reads, 256 / IDE_BLOCK_MAX);
 	assert_int_equal(in(7), READY);
 }
 

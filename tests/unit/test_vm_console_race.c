@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdlib.h>
 #include <time.h>
@@ -72,12 +73,18 @@ static void test_no_overwritten_byte_is_taken_for_good(void **state)
 
 static sem_t wake;
 
+#define WAKE_BYTES 60000u
+
+/* Waits every few bytes until all is shown: a byte that nobody is told of stays where it is. */
 static void *sleepy_producer(void *arg)
 {
 	(void)arg;
-	for (uint32_t i = 0; i < RACE_BYTES; i++)
-		if (vm_console_put(&con, i % 50 == 49 ? '\n' : '.'))
+	for (uint32_t i = 0; i < WAKE_BYTES; i++) {
+		if (vm_console_put(&con, '.'))
 			(void)sem_post(&wake);
+		while (i % 3 == 2 && con.shown <= i)
+			(void)sched_yield();
+	}
 	return NULL;
 }
 
@@ -91,7 +98,7 @@ static void test_no_wake_up_is_lost(void **state)
 	(void)state;
 	assert_int_equal(sem_init(&wake, 0, 0), 0);
 	assert_int_equal(pthread_create(&thread, NULL, sleepy_producer, NULL), 0);
-	while (con.shown < RACE_BYTES) {
+	while (con.shown < WAKE_BYTES) {
 		clock_gettime(CLOCK_REALTIME, &end);
 		end.tv_sec += 20;
 		if (sem_timedwait(&wake, &end) != 0)

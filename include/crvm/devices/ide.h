@@ -11,7 +11,7 @@
 
 #define IDE_REGION_COUNT 2u
 #define IDE_DRIVE_COUNT	 2u
-#define IDE_BLOCK_MAX	 16u /* sectors that READ and WRITE MULTIPLE move at a time */
+#define IDE_BLOCK_MAX	 8u /* sectors that READ and WRITE MULTIPLE move at a time */
 
 enum ide_port {
 	IDE_PRIMARY_COMMAND = 0x1f0,   /* eight ports; IRQ14 */
