@@ -30,6 +30,20 @@ void fair_add(struct fair_queue *q, struct fair_member *m, unsigned weight)
 	q->ring = m;
 }
 
+void fair_remove(struct fair_queue *q, struct fair_member *m)
+{
+	struct fair_member *before_it = m;
+
+	while (before_it->next != m)
+		before_it = before_it->next;
+	before_it->next = m->next;
+	if (q->ring == m)
+		q->ring = m->next == m ? NULL : before_it;
+	if (q->current == m)
+		q->current = NULL;
+	m->next = m;
+}
+
 struct fair_member *fair_pick(const struct fair_queue *q, uint64_t now,
 			      enum fair_state (*state)(struct fair_member *m))
 {

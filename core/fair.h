@@ -35,6 +35,9 @@ struct fair_queue {
 /* It begins with no claim on the past. */
 void fair_add(struct fair_queue *q, struct fair_member *m, unsigned weight);
 
+/* It is a member no more. */
+void fair_remove(struct fair_queue *q, struct fair_member *m);
+
 /*
  * Who is to run now: the one that ran last while its slice lasts, unless one has woken that is
  * behind it; else the lowest. NULL: nobody can. Changes nothing.

@@ -44,6 +44,14 @@ int mux_attach(struct vm *vm)
 	return OK;
 }
 
+static void unfocus(void);
+
+void mux_detach(struct vm *vm)
+{
+	if (vm == focus)
+		unfocus();
+}
+
 void mux_put(struct vm *vm, uint8_t byte)
 {
 	if (unlikely(vm_console_put(&vm->console, byte)) && !atomic_exchange(&woken, true))
@@ -157,7 +165,9 @@ static void show_all(struct timer *t)
 	for (unsigned i = 0; i < vm_count; i++) {
 		struct vm *vm = vms[i];
 
-		if (focus) {
+		if (!vm) {
+			continue;
+		} else if (focus) {
 			if (vm == focus && show_raw(vm))
 				wait = SHOW_NS;
 		} else if (show_lines(vm)) {
@@ -167,7 +177,7 @@ static void show_all(struct timer *t)
 		}
 	}
 	spin_unlock(&mux_lock);
-	if (focus && atomic_load(&focus->state) != VM_RUNNING)
+	if (focus && atomic_load(&focus->state) == VM_STOPPED)
 		unfocus();
 	if (wait)
 		timer_set(t, rdtsc() + time_ns_to_tsc(wait));
@@ -196,6 +206,8 @@ static void type(struct vm *vm, const uint8_t *bytes, unsigned n)
 	if (taken < n && !dropping)
 		log_direct("\a", 1);
 	dropping = taken < n;
+	if (atomic_load(&vm->state) == VM_CREATED || atomic_load(&vm->state) == VM_STOPPED)
+		return; /* it will find the bytes when it is on */
 	if (smp_call(vm->vcpu[0].cpu, input_here, vm))
 		log_warn("VM %s: its CPU does not answer", vm->name);
 }
@@ -249,7 +261,7 @@ static void show_screen(const struct vm *vm)
 
 static void focus_number(unsigned n)
 {
-	if (n && n <= vm_count)
+	if (n && n <= vm_count && vms[n - 1])
 		mux_focus(vms[n - 1]);
 	else
 		say("there is no VM %u: there are %u", n, vm_count);
@@ -257,12 +269,16 @@ static void focus_number(unsigned n)
 
 static void focus_step(int step)
 {
-	unsigned now = focus ? focus->id : step > 0 ? vm_count - 1 : 0;
+	unsigned n = focus ? focus->id : step > 0 ? vm_count - 1 : 0;
 
-	if (vm_count)
-		mux_focus(vms[(now + vm_count + (unsigned)step) % vm_count]);
-	else
-		say("there are no VMs");
+	for (unsigned tries = 0; tries < vm_count; tries++) {
+		n = (n + vm_count + (unsigned)step) % vm_count;
+		if (!vms[n])
+			continue;
+		mux_focus(vms[n]);
+		return;
+	}
+	say("there are no VMs");
 }
 
 static void help(void)

@@ -9,6 +9,8 @@
 
 /* The VM's console, in its arena. E_NOMEM. */
 must_check int mux_attach(struct vm *vm);
+/* Before the VM is gone: forgets it. Boot CPU. */
+void mux_detach(struct vm *vm);
 /* A byte that the VM prints. Its CPU, with a device's lock held: short. */
 void mux_put(struct vm *vm, uint8_t byte);
 /* Shows all that it has printed, before something is said of it. Any CPU, also as mux_put. */

@@ -97,15 +97,16 @@ static bool tick_waits(void *ctx)
 
 static uint64_t clock_now(void *ctx)
 {
-	const struct pc *pc = ctx;
+	const struct vm *vm = ((const struct pc *)ctx)->vm;
 
-	return time_tsc_to_ns(rdtsc() - pc->vm->zero_tsc);
+	return time_tsc_to_ns((vm->paused_tsc ? vm->paused_tsc : rdtsc()) - vm->zero_tsc);
 }
 
 static void alarm_ring(struct timer *t)
 {
 	struct pc_alarm *a = container_of(t, struct pc_alarm, timer);
 
+	a->deadline = DEVICE_NEVER;
 	spin_lock(&a->dev->lock);
 	a->expired(a->pc);
 	spin_unlock(&a->dev->lock);
@@ -116,7 +117,8 @@ static void alarm_set(void *ctx, uint64_t deadline)
 	struct pc_alarm *a = ctx;
 	uint64_t now = clock_now(a->pc);
 
-	if (deadline == DEVICE_NEVER)
+	a->deadline = deadline;
+	if (deadline == DEVICE_NEVER || a->pc->vm->paused_tsc)
 		timer_cancel(&a->timer);
 	else /* by what is left, which loses nothing in long conversions; rounded up */
 		timer_set(&a->timer,
@@ -126,8 +128,13 @@ static void alarm_set(void *ctx, uint64_t deadline)
 static struct device_timer pc_alarm(struct pc *pc, enum pc_alarm_index i, struct device *dev,
 				    void (*expired)(struct pc *pc))
 {
-	pc->alarm[i] =
-		(struct pc_alarm){.timer.fn = alarm_ring, .pc = pc, .dev = dev, .expired = expired};
+	pc->alarm[i] = (struct pc_alarm){
+		.timer.fn = alarm_ring,
+		.pc = pc,
+		.dev = dev,
+		.expired = expired,
+		.deadline = DEVICE_NEVER,
+	};
 	return (struct device_timer){alarm_set, &pc->alarm[i]};
 }
 
@@ -360,6 +367,26 @@ void pc_stop(struct pc *pc)
 {
 	for (unsigned i = 0; i < PC_ALARM_COUNT; i++)
 		timer_cancel(&pc->alarm[i].timer);
+}
+
+void pc_pause(struct pc *pc)
+{
+	pc->vm->paused_tsc = rdtsc();
+	pc_stop(pc);
+}
+
+void pc_resume(struct pc *pc)
+{
+	for (unsigned i = 0; i < PC_ALARM_COUNT; i++)
+		alarm_set(&pc->alarm[i], pc->alarm[i].deadline);
+}
+
+void pc_pulse(struct pc *pc, unsigned irq)
+{
+	struct irq_line line = pc_line(pc, irq);
+
+	line.set(line.ctx, false);
+	line.set(line.ctx, true);
 }
 
 void pc_input(struct pc *pc)

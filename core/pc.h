@@ -41,6 +41,7 @@ struct pc_alarm {
 	struct pc *pc;
 	struct device *dev;
 	void (*expired)(struct pc *pc);
+	uint64_t deadline; /* DEVICE_NEVER: none */
 };
 
 enum pc_alarm_index { PC_ALARM_PIT, PC_ALARM_RTC, PC_ALARM_SERIAL, PC_ALARM_KBC, PC_ALARM_COUNT };
@@ -76,6 +77,12 @@ must_check int pc_build(struct vm *vm);
 void pc_reset(struct pc *pc);
 /* No alarm rings any more. The VM's CPU. */
 void pc_stop(struct pc *pc);
+/* Its clock stands still, and no alarm rings until pc_resume; that also after pc_stop. The VM's
+ * CPU. */
+void pc_pause(struct pc *pc);
+void pc_resume(struct pc *pc);
+/* An edge on an interrupt line, which stays up. The VM's CPU. */
+void pc_pulse(struct pc *pc, unsigned irq);
 /* Bytes wait in the VM's console. The VM's CPU. */
 void pc_input(struct pc *pc);
 

@@ -230,15 +230,17 @@ static void report_vm_time(const struct vm *vm)
 
 void report_vms(void)
 {
-	static const char *const states[] = {"created", "running", "stopped"};
+	static const char *const states[] = {"created", "running", "paused", "stopped"};
 
 	if (!vm_count)
 		log_printf("there are no VMs: no boot module is called `config` or `guest`\n");
 	for (unsigned i = 0; i < vm_count; i++) {
 		const struct vm *vm = vms[i];
 
+		if (!vm)
+			continue;
 		log_printf("  VM %u %s: %s, %lu KiB, CPU %u\n", i + 1, vm->name,
-			   states[atomic_load(&vm->state) % 3], vm->config.mem / 1024,
+			   states[atomic_load(&vm->state) & 3], vm->config.mem / 1024,
 			   vm->vcpu[0].cpu ? vm->vcpu[0].cpu->index : 0);
 		log_printf("    beside its RAM: %lu KiB, of these %lu KiB what it wrote to its "
 			   "disks\n",

@@ -40,6 +40,15 @@ void sched_unload(void)
 	*loaded = NULL;
 }
 
+void sched_remove(struct vm_vcpu *vv)
+{
+	const unsigned cpu = this_cpu()->index;
+
+	if (cpus[cpu].loaded == vv)
+		sched_unload();
+	fair_remove(&cpus[cpu].queue, &vv->fair);
+}
+
 void vcpu_request(struct vm_vcpu *vv, uint32_t requests)
 {
 	atomic_fetch_or(&vv->v.requests, requests);
@@ -65,7 +74,7 @@ static enum fair_state state_of(struct fair_member *m)
 {
 	const struct vm_vcpu *vv = container_of(m, struct vm_vcpu, fair);
 
-	if (atomic_load(&vv->stopped))
+	if (atomic_load(&vv->stopped) || vv->paused)
 		return FAIR_IDLE;
 	if (!vv->blocked)
 		return FAIR_READY;

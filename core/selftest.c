@@ -24,7 +24,7 @@ void selftest(void)
 		.mem = 64 << 10, .at = 0x7c00, .cpus = 1, .cpu = 0, .vpid = true};
 	uint64_t free = frames_count(FRAME_FREE);
 	unsigned tried, wrong = 0;
-	struct arena arena;
+	struct vm *vm;
 	struct vcpu *v;
 
 	if (machine.verdict.count || !b->selftest) {
@@ -33,18 +33,16 @@ void selftest(void)
 	}
 	sched_unload();
 	(void)str_copy(config.name, sizeof(config.name), "selftest", 8);
-	if (vm_create(&config, &image))
+	if (vm_create(&config, &image, &vm))
 		return;
-	v = &vms[vm_count - 1]->vcpu[0].v;
+	v = &vm->vcpu[0].v;
 	irq_disable();
 	b->vcpu_load(v);
 	v->deadline = rdtsc() + time_ns_to_tsc(1000000);
 	tried = b->selftest(v, print, NULL, &wrong);
 	b->vcpu_unload(v);
 	irq_enable();
-	arena = v->vm->arena;
-	vms[--vm_count] = NULL;
-	arena_destroy(&arena);
+	vm_destroy(vm);
 	log_printf("selftest: %u entries tried, %u not as they should be; %lu frames lost\n", tried,
 		   wrong, free - frames_count(FRAME_FREE));
 }

@@ -15,6 +15,7 @@
 #include "console.h"
 #include "log_priv.h"
 #include "machine.h"
+#include "manage.h"
 #include "mux.h"
 #include "vm.h"
 
@@ -183,16 +184,12 @@ static void cmd_poweroff(const char *arg)
 /* By name, or by number from 1 on; NULL with a line that says what there is. */
 static struct vm *find_vm(const char *command, const char *arg)
 {
-	uint64_t n;
+	struct vm *vm = manage_find(arg);
 
-	for (unsigned i = 0; i < vm_count; i++)
-		if (strcmp(vms[i]->name, arg) == 0)
-			return vms[i];
-	if (!str_to_u64(arg, &n) && n && n <= vm_count)
-		return vms[n - 1];
-	log_printf("%s: which VM? a name or a number from 1 to %u (see vms), not '%s'\n", command,
-		   vm_count, arg);
-	return NULL;
+	if (!vm)
+		log_printf("%s: which VM? a name or a number from 1 to %u (see vms), not '%s'\n",
+			   command, vm_count, arg);
+	return vm;
 }
 
 static void cmd_focus(const char *arg)
@@ -217,8 +214,8 @@ static void cmd_nmi(const char *arg)
 {
 	struct vm *vm = find_vm("nmi", arg);
 
-	if (vm)
-		vcpu_request(&vm->vcpu[0], REQ_NMI);
+	if (vm && manage_inject_nmi(vm))
+		log_printf("nmi: VM %s is not on\n", vm->name);
 }
 
 static const struct command commands[] = {

@@ -30,14 +30,7 @@
 struct vm *vms[VM_MAX];
 unsigned vm_count;
 
-static unsigned count_running(void)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < vm_count; i++)
-		n += atomic_load(&vms[i]->state) == VM_RUNNING;
-	return n;
-}
+static atomic_uint on_count; /* VMs that are running or paused */
 
 /* Its vCPUs run no more, until vm_ended at the earliest. */
 static void leave_guest(struct vm *vm)
@@ -68,7 +61,7 @@ void vm_stop(struct vm_vcpu *vv, bool dump, const char *fmt, ...)
 		return;
 	atomic_store(&vm->state, VM_STOPPED);
 	log_printf("VM %s stopped: %s\n", vm->name, why);
-	if (!count_running())
+	if (atomic_fetch_sub(&on_count, 1) == 1)
 		log_printf("all VMs have stopped\n");
 }
 
@@ -174,21 +167,32 @@ static int vm_build(struct vm *vm)
 	return OK;
 }
 
-int vm_create(const struct vm_config *config, const struct vm_image *own)
+/* The lowest number that no VM has; VM_MAX: there is none. */
+static unsigned free_slot(void)
 {
+	unsigned slot = 0;
+
+	while (slot < vm_count && vms[slot])
+		slot++;
+	return slot;
+}
+
+int vm_create(const struct vm_config *config, const struct vm_image *own, struct vm **out)
+{
+	const unsigned slot = free_slot();
 	struct arena arena;
 	struct vm *vm;
 	int err = E_NOMEM;
 
-	if (vm_count == VM_MAX) {
+	if (slot == VM_MAX) {
 		log_err("VM %s: there are %u VMs already", config->name, VM_MAX);
 		return E_NOMEM;
 	}
-	arena_init(&arena, (frame_owner_t)(FRAME_VM0 + vm_count));
+	arena_init(&arena, (frame_owner_t)(FRAME_VM0 + slot));
 	vm = arena_alloc(&arena, sizeof(*vm), 64);
 	if (vm) {
 		vm->arena = arena;
-		vm->id = (uint16_t)vm_count;
+		vm->id = (uint16_t)slot;
 		vm->config = *config;
 		vm->own = *own;
 		vm->exit_code = -1;
@@ -203,8 +207,23 @@ int vm_create(const struct vm_config *config, const struct vm_image *own)
 		arena_destroy(&arena);
 		return err;
 	}
-	vms[vm_count++] = vm;
+	if (out)
+		*out = vm;
+	vms[slot] = vm;
+	if (slot == vm_count)
+		vm_count++;
 	return OK;
+}
+
+void vm_destroy(struct vm *vm)
+{
+	struct arena arena = vm->arena;
+
+	mux_detach(vm);
+	vms[vm->id] = NULL;
+	while (vm_count && !vms[vm_count - 1])
+		vm_count--;
+	arena_destroy(&arena);
 }
 
 int vm_power_on(struct vm *vm)
@@ -252,19 +271,52 @@ static bool may_restart(struct vm *vm)
 	return false;
 }
 
+void vm_off(struct vm *vm)
+{
+	if (atomic_load(&vm->state) != VM_RUNNING && atomic_load(&vm->state) != VM_PAUSED)
+		return;
+	leave_guest(vm);
+	pc_stop(vm->pc);
+	for (unsigned i = 0; i < vm->config.cpus; i++)
+		sched_remove(&vm->vcpu[i]);
+	mux_flush(vm);
+	vm->again = false;
+	atomic_store(&vm->state, VM_STOPPED);
+	atomic_fetch_sub(&on_count, 1);
+}
+
 void vm_ended(struct vm *vm)
 {
 	pc_stop(vm->pc);
-	if (!vm->again)
-		return;
-	if (may_restart(vm) && !vm_power_on(vm)) {
+	if (vm->again && may_restart(vm) && !vm_power_on(vm)) {
 		log_printf("VM %s restarts\n", vm->name);
 		return;
 	}
-	vm->again = false;
-	pc_stop(vm->pc);
-	atomic_store(&vm->state, VM_STOPPED);
-	log_printf("VM %s stopped\n", vm->name);
+	if (vm->again) {
+		log_printf("VM %s stopped\n", vm->name);
+		vm_off(vm);
+		return;
+	}
+	for (unsigned i = 0; i < vm->config.cpus; i++)
+		sched_remove(&vm->vcpu[i]);
+}
+
+void vm_time_resume(struct vm *vm)
+{
+	const struct virt_backend *b = machine.backend;
+	uint64_t gap = rdtsc() - vm->paused_tsc;
+	struct vcpu *v = &vm->vcpu[0].v;
+
+	vm->zero_tsc += gap;
+	vm->paused_tsc = 0;
+	if (!b->offers(VIRT_TSC_OFFSET))
+		return;
+	sched_unload();
+	irq_disable();
+	b->vcpu_load(v);
+	b->set_reg(v, REG_TSC_OFFSET, b->get_reg(v, REG_TSC_OFFSET) - gap);
+	b->vcpu_unload(v);
+	irq_enable();
 }
 
 static void start_here(void *arg)
@@ -273,22 +325,29 @@ static void start_here(void *arg)
 
 	if (vm_power_on(vm)) {
 		pc_stop(vm->pc);
-		atomic_store(&vm->state, VM_STOPPED);
 		return;
 	}
 	for (unsigned i = 0; i < vm->config.cpus; i++)
 		sched_add(&vm->vcpu[i], this_cpu());
+	atomic_fetch_add(&on_count, 1);
+	atomic_store(&vm->state, VM_RUNNING);
 }
 
-void vm_start(struct vm *vm)
+int vm_start(struct vm *vm)
 {
 	unsigned cpu = vm->config.cpu >= 0 ? (unsigned)vm->config.cpu : vm->id % cpu_count;
+	int err;
 
 	if (cpu >= cpu_count || atomic_load(&percpus[cpu].state) != CPU_ONLINE) {
 		log_warn("VM %s: there is no CPU %u, CPU 0 is used", vm->name, cpu);
 		cpu = 0;
 	}
-	atomic_store(&vm->state, VM_RUNNING);
-	if (smp_call(&percpus[cpu], start_here, vm))
-		log_err("VM %s: CPU %u does not answer", vm->name, cpu);
+	vm->paused_tsc = 0;
+	vm->vcpu[0].paused = false;
+	err = smp_call(&percpus[cpu], start_here, vm);
+	if (!err && vm->vcpu[0].stopped)
+		err = E_INVAL;
+	if (err)
+		log_err("VM %s does not start: %s", vm->name, status_name(err));
+	return err;
 }

@@ -21,7 +21,7 @@
 
 #define VM_MAX 64u
 
-enum vm_state { VM_CREATED, VM_RUNNING, VM_STOPPED };
+enum vm_state { VM_CREATED, VM_RUNNING, VM_PAUSED, VM_STOPPED };
 
 /* What the run loop does after an exit. */
 enum exit_action {
@@ -38,7 +38,8 @@ struct vm_vcpu {
 	struct percpu *cpu;	 /* where it runs */
 	struct fair_member fair; /* of that CPU's queue */
 	bool blocked;		 /* waits for an event, in HLT; its CPU only */
-	_Atomic bool stopped;	 /* never runs again */
+	_Atomic bool stopped;	 /* until its VM is powered on */
+	bool paused;		 /* does not run, its VM's time stands still; its CPU only */
 	uint64_t ran_ticks;	 /* TSC ticks that it has had of its CPU */
 	uint64_t xcr0;
 	struct msr_ctx msr;
@@ -76,6 +77,7 @@ struct vm {
 	struct pc *pc;
 	struct vm_console console; /* see mux.h */
 	uint64_t zero_tsc;	   /* when it was made: its devices' time is 0 */
+	uint64_t paused_tsc;	   /* since when its time stands still; 0: it runs */
 	bool again;		   /* it is to be powered on again; its CPU only */
 	unsigned restarts;	   /* since restart_tsc */
 	uint64_t restart_tsc;
@@ -89,16 +91,25 @@ static inline struct vm_vcpu *vm_vcpu_of(struct vcpu *v)
 	return container_of(v, struct vm_vcpu, v);
 }
 
+/* Those that there are: vms[0] to vms[vm_count - 1], of which some may be NULL. Boot CPU. */
 extern struct vm *vms[VM_MAX];
 extern unsigned vm_count;
 
 /*
  * Creates a VM from its configuration. `own` is the module on whose command line that was, if any.
- * E_NOMEM, E_INVAL, E_NOENT with a log line. Boot CPU, no vCPU loaded there.
+ * E_NOMEM, E_INVAL, E_NOENT with a log line. Boot CPU, no vCPU loaded there. `out` may be NULL.
  */
-must_check int vm_create(const struct vm_config *config, const struct vm_image *own);
-/* Powers it on, on the CPU where it will run. Boot CPU, with no lock held. */
-void vm_start(struct vm *vm);
+must_check int vm_create(const struct vm_config *config, const struct vm_image *own,
+			 struct vm **out);
+/* Powers it on, on the CPU where it will run; a log line if it fails. Boot CPU, with no lock held.
+ */
+must_check int vm_start(struct vm *vm);
+/* Powers it off. On its CPU, with none of its vCPUs in the guest. */
+void vm_off(struct vm *vm);
+/* Its time goes on where it stood (paused_tsc). On its CPU, likewise. */
+void vm_time_resume(struct vm *vm);
+/* Gives all its memory back, scrubbed. It is off; boot CPU. */
+void vm_destroy(struct vm *vm);
 /* Everything as at power-on. On its CPU, with none of its vCPUs in the guest. */
 must_check int vm_power_on(struct vm *vm);
 /*
@@ -113,6 +124,10 @@ void vm_ended(struct vm *vm);
 
 /* vms.c: creates and starts all VMs that the boot modules configure. */
 void vms_start(void);
+/* Creates those of a configuration text; how many sections were good. */
+unsigned vms_create(const char *text, size_t len, struct vm_config_sink *sink);
+/* Starts those that were created and want it. */
+void vms_autostart(void);
 /* The boot module of that name (the first word of its command line); NULL data: there is none. */
 struct vm_image vms_module(const char *name);
 
@@ -128,6 +143,8 @@ enum exit_action exit_handle(struct vm_vcpu *vv);
 
 /* sched.c */
 void sched_add(struct vm_vcpu *vv, struct percpu *cpu);
+/* On its CPU. */
+void sched_remove(struct vm_vcpu *vv);
 /* Runs this CPU's vCPUs until one slice is over or there is other work; false if none could run. */
 bool sched_run(void);
 /* Asks something of a vCPU (enum vcpu_request), wherever it runs or sleeps. Any CPU. */

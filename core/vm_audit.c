@@ -16,7 +16,7 @@ static bool is_ram(void *ctx, gpa_t gpa, hpa_t hpa, uint64_t len, unsigned flags
 
 	(void)flags;
 	for (unsigned i = 0; i < vm_count; i++)
-		if (frames_owner(hpa) == all[i]->arena.owner)
+		if (all[i] && frames_owner(hpa) == all[i]->arena.owner)
 			return gmem_ptr(&all[i]->mem, gpa, len) == phys_to_virt(hpa);
 	return false;
 }
@@ -24,24 +24,30 @@ static bool is_ram(void *ctx, gpa_t gpa, hpa_t hpa, uint64_t len, unsigned flags
 bool vm_audit(void)
 {
 	static struct nested_audit_vm list[VM_MAX];
+	static const char *names[VM_MAX];
 	struct nested_offence bad;
+	unsigned count = 0;
 	uint64_t pages = 0;
 
-	for (unsigned i = 0; i < vm_count; i++)
-		list[i] = (struct nested_audit_vm){
+	for (unsigned i = 0; i < vm_count; i++) {
+		if (!vms[i])
+			continue;
+		names[count] = vms[i]->name;
+		list[count++] = (struct nested_audit_vm){
 			.vm = vms[i]->virt,
 			.owner = vms[i]->arena.owner,
 			.ram = is_ram,
 			.ctx = vms,
 		};
-	if (!vm_count)
+	}
+	if (!count)
 		return true;
-	if (nested_audit(machine.backend, list, vm_count, &bad, &pages)) {
+	if (nested_audit(machine.backend, list, count, &bad, &pages)) {
 		log_printf("VM %s maps physical %lx (owner %u) at guest-physical %lx: %s\n",
-			   vms[bad.vm]->name, bad.hpa.v, bad.owner, bad.gpa.v,
+			   names[bad.vm], bad.hpa.v, bad.owner, bad.gpa.v,
 			   nested_offence_text(bad.kind));
 		return false;
 	}
-	log_printf("%u VMs map %lu pages of their own memory and nothing else\n", vm_count, pages);
+	log_printf("%u VMs map %lu pages of their own memory and nothing else\n", count, pages);
 	return true;
 }

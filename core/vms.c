@@ -10,8 +10,7 @@
 #include "machine.h"
 #include "vm.h"
 
-static struct vm_config configs[VM_MAX];
-static unsigned config_count;
+static struct vm_config configs[VM_MAX]; /* of the text that is being read */
 
 /* Bytes of the command line's first word. */
 static size_t name_len(const char *cmdline)
@@ -71,63 +70,71 @@ static unsigned list_modules(struct vm_config_module *list, char (*names)[VM_MOD
 	return n;
 }
 
-static void read_config(const struct boot_module *m)
+static void create_one(const struct vm_config *c, const struct vm_image *own)
 {
-	static struct vm_config_module list[BOOT_MODULE_MAX];
-	static char names[BOOT_MODULE_MAX][VM_MODULE_NAME_MAX];
-	struct vm_config_sink sink = {.error = config_error};
-	struct vm_image text = image_of(m);
-	unsigned module_count = list_modules(list, names), first = config_count;
-
-	config_count +=
-		vm_config_parse_text(configs + first, VM_MAX - first, text.data, text.len, &sink);
-	for (unsigned i = first; i < config_count; i++) {
-		if (configs[i].bad ||
-		    vm_config_check_modules(&configs[i], list, module_count, &sink)) {
-			configs[i].bad = true;
-			log_err("VM %s is left out: see the errors above", configs[i].name);
+	for (unsigned i = 0; i < vm_count; i++) {
+		if (vms[i] && strcmp(vms[i]->name, c->name) == 0) {
+			log_err("VM %s: there is one of that name already", c->name);
+			return;
 		}
 	}
-	if (sink.count > VM_CONFIG_ERRORS_MAX)
-		log_err("config: %u errors in all", sink.count);
-}
-
-static void create_guest(unsigned index, const struct boot_module *m)
-{
-	struct vm_image own = image_of(m);
-	struct vm_config config;
-	char error[240];
-
-	if (vm_config_parse(&config, m->cmdline, error, sizeof(error)))
-		log_err("module %u: %s", index, error);
-	else if (!vm_create(&config, &own))
-		log_info("VM %s: %lu KiB, image of %lu bytes", config.name, config.mem / 1024,
-			 own.len);
-}
-
-static void create_configured(const struct vm_config *c)
-{
-	if (!c->bad && !vm_create(c, &(struct vm_image){0}))
+	if (!vm_create(c, own, NULL))
 		log_info("VM %s: %lu KiB, boot = %s", c->name, c->mem / 1024,
 			 vm_config_boot_name(c->boot));
 }
 
+unsigned vms_create(const char *text, size_t len, struct vm_config_sink *sink)
+{
+	static struct vm_config_module list[BOOT_MODULE_MAX];
+	static char names[BOOT_MODULE_MAX][VM_MODULE_NAME_MAX];
+	unsigned module_count = list_modules(list, names);
+	unsigned count = vm_config_parse_text(configs, VM_MAX, text, len, sink);
+	unsigned good = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (configs[i].bad ||
+		    vm_config_check_modules(&configs[i], list, module_count, sink)) {
+			log_err("VM %s is left out: see the errors above", configs[i].name);
+			continue;
+		}
+		create_one(&configs[i], &(struct vm_image){0});
+		good++;
+	}
+	if (sink->count > VM_CONFIG_ERRORS_MAX)
+		log_err("config: %u errors in all", sink->count);
+	return good;
+}
+
+static void create_from(unsigned index, const struct boot_module *m)
+{
+	struct vm_config_sink sink = {.error = config_error};
+	struct vm_image image = image_of(m);
+	struct vm_config config;
+	char error[240];
+
+	if (is_config(m))
+		(void)vms_create(image.data, image.len, &sink);
+	else if (!vm_config_is_guest(m->cmdline))
+		return;
+	else if (vm_config_parse(&config, m->cmdline, error, sizeof(error)))
+		log_err("module %u: %s", index, error);
+	else
+		create_one(&config, &image);
+}
+
+void vms_autostart(void)
+{
+	for (unsigned i = 0; i < vm_count; i++)
+		if (vms[i] && vms[i]->config.autostart && atomic_load(&vms[i]->state) == VM_CREATED)
+			(void)!vm_start(vms[i]); /* which has said why not */
+}
+
 void vms_start(void)
 {
-	const struct boot_info *b = &machine.boot;
-
 	if (machine.verdict.count)
 		return;
-	for (unsigned i = 0; i < b->module_count; i++)
-		if (is_config(&b->module[i]))
-			read_config(&b->module[i]);
-	for (unsigned i = 0; i < config_count; i++)
-		create_configured(&configs[i]);
-	for (unsigned i = 0; i < b->module_count; i++)
-		if (vm_config_is_guest(b->module[i].cmdline))
-			create_guest(i, &b->module[i]);
+	for (unsigned i = 0; i < machine.boot.module_count; i++)
+		create_from(i, &machine.boot.module[i]);
 	/* All at once: none has a head start in what it sees of the others. */
-	for (unsigned i = 0; i < vm_count; i++)
-		if (vms[i]->config.autostart)
-			vm_start(vms[i]);
+	vms_autostart();
 }

@@ -215,6 +215,27 @@ static void test_one_that_comes_later_has_no_claim(void **state)
 	assert_in_range(members[1].ran, 9 * SLICE, 12 * SLICE);
 }
 
+static void test_members_come_and_go(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		fair_add(&q, &members[i].fair, 100);
+	begin(&members[1]);
+	fair_remove(&q, &members[1].fair);
+	assert_null(q.current);
+	simulate(100 * SLICE, 0);
+	assert_int_equal(members[1].ran, 0);
+	assert_share(&members[0], 0.5, 0.02);
+	fair_remove(&q, &members[2].fair);
+	fair_remove(&q, &members[0].fair);
+	assert_null(pick());
+	fair_add(&q, &members[1].fair, 100);
+	assert_ptr_equal(pick(), &members[1]);
+	fair_add(&q, &members[2].fair, 100);
+	fair_remove(&q, &members[1].fair);
+	assert_ptr_equal(pick(), &members[2]);
+}
+
 static void test_virtual_time_may_wrap(void **state)
 {
 	(void)state;
@@ -239,6 +260,7 @@ int main(void)
 		S(test_a_waker_runs_at_once),
 		S(test_sleeping_saves_up_no_time),
 		S(test_one_that_comes_later_has_no_claim),
+		S(test_members_come_and_go),
 		S(test_virtual_time_may_wrap),
 	};
 

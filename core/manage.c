@@ -1,0 +1,283 @@
+/* See manage.h. It must not know who asks. */
+#include <crvm/cpu.h>
+#include <crvm/smp.h>
+#include <crvm/status.h>
+#include <crvm/string.h>
+
+#include "log_priv.h"
+#include "machine.h"
+#include "manage.h"
+#include "mux.h"
+#include "pc.h"
+
+#define WEIGHT_MAX 1000u
+
+static uint32_t state(const struct vm *vm)
+{
+	return atomic_load(&vm->state);
+}
+
+/* On a CPU: it has one of these states, and its vCPU belongs to a CPU. */
+static bool is_on(const struct vm *vm)
+{
+	return state(vm) == VM_RUNNING || state(vm) == VM_PAUSED;
+}
+
+/* Runs fn(vm) on the VM's CPU, between two turns of its vCPU. */
+static int on_its_cpu(struct vm *vm, void (*fn)(void *vm))
+{
+	return smp_call(vm->vcpu[0].cpu, fn, vm);
+}
+
+struct vm *manage_find(const char *name)
+{
+	uint64_t n;
+
+	for (unsigned i = 0; i < vm_count; i++)
+		if (vms[i] && strcmp(vms[i]->name, name) == 0)
+			return vms[i];
+	if (!str_to_u64(name, &n) && n && n <= vm_count)
+		return vms[n - 1];
+	return NULL;
+}
+
+unsigned manage_create(const char *text, size_t len, struct vm_config_sink *sink)
+{
+	unsigned good;
+
+	sched_unload();
+	good = vms_create(text, len, sink);
+	vms_autostart();
+	return good;
+}
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+/* One that has just stopped by itself is out of its CPU's hands afterwards. */
+static int settle(struct vm *vm)
+{
+	return vm->vcpu[0].cpu ? smp_call(vm->vcpu[0].cpu, nothing, NULL) : OK;
+}
+
+int manage_start(struct vm *vm)
+{
+	int err = is_on(vm) ? E_BUSY : settle(vm);
+
+	return err ? err : vm_start(vm);
+}
+
+static void pause_here(void *arg)
+{
+	struct vm *vm = arg;
+
+	if (state(vm) != VM_RUNNING)
+		return; /* it has ended meanwhile */
+	vm->vcpu[0].paused = true;
+	sched_unload();
+	pc_pause(vm->pc);
+	atomic_store(&vm->state, VM_PAUSED);
+}
+
+int manage_pause(struct vm *vm)
+{
+	int err = state(vm) == VM_RUNNING ? on_its_cpu(vm, pause_here) : E_BUSY;
+
+	if (!err && state(vm) != VM_PAUSED)
+		return E_BUSY;
+	return err;
+}
+
+static void resume_here(void *arg)
+{
+	struct vm *vm = arg;
+
+	vm_time_resume(vm);
+	pc_resume(vm->pc);
+	vm->vcpu[0].paused = false;
+	atomic_store(&vm->state, VM_RUNNING);
+}
+
+int manage_resume(struct vm *vm)
+{
+	return state(vm) == VM_PAUSED ? on_its_cpu(vm, resume_here) : E_BUSY;
+}
+
+static void off_here(void *arg)
+{
+	struct vm *vm = arg;
+
+	vm_off(vm);
+}
+
+int manage_stop(struct vm *vm)
+{
+	int err = is_on(vm) ? on_its_cpu(vm, off_here) : E_BUSY;
+
+	if (!err)
+		log_printf("VM %s stopped: from outside\n", vm->name);
+	return err;
+}
+
+int manage_reset(struct vm *vm)
+{
+	int err = is_on(vm) ? on_its_cpu(vm, off_here) : E_BUSY;
+
+	return err ? err : vm_start(vm);
+}
+
+int manage_destroy(struct vm *vm)
+{
+	int err = is_on(vm) ? E_BUSY : settle(vm);
+
+	if (!err)
+		vm_destroy(vm);
+	return err;
+}
+
+struct weight_call {
+	struct vm *vm;
+	unsigned weight;
+};
+
+static void set_weight_here(void *arg)
+{
+	const struct weight_call *c = arg;
+
+	c->vm->config.weight = c->weight;
+	c->vm->vcpu[0].fair.weight = c->weight;
+}
+
+int manage_set_weight(struct vm *vm, unsigned weight)
+{
+	struct weight_call c = {vm, weight};
+
+	if (!weight || weight > WEIGHT_MAX)
+		return E_INVAL;
+	if (is_on(vm))
+		return smp_call(vm->vcpu[0].cpu, set_weight_here, &c);
+	set_weight_here(&c);
+	return OK;
+}
+
+static void leave_cpu(void *arg)
+{
+	struct vm *vm = arg;
+
+	pc_stop(vm->pc);
+	sched_remove(&vm->vcpu[0]);
+}
+
+static void enter_cpu(void *arg)
+{
+	struct vm *vm = arg;
+
+	sched_add(&vm->vcpu[0], this_cpu());
+	/* Its alarms ring here from now on. */
+	if (state(vm) == VM_RUNNING)
+		pc_resume(vm->pc);
+}
+
+int manage_set_cpu(struct vm *vm, unsigned cpu)
+{
+	int err = OK;
+
+	if (cpu >= cpu_count || atomic_load(&percpus[cpu].state) != CPU_ONLINE)
+		return E_NODEV;
+	if (is_on(vm) && vm->vcpu[0].cpu != &percpus[cpu]) {
+		err = on_its_cpu(vm, leave_cpu);
+		if (!err)
+			err = smp_call(&percpus[cpu], enter_cpu, vm);
+	}
+	if (!err)
+		vm->config.cpu = (int)cpu;
+	return err;
+}
+
+int manage_read(struct vm *vm, gpa_t from, void *buf, uint64_t len)
+{
+	return state(vm) == VM_RUNNING ? E_BUSY : gmem_read(&vm->mem, from, buf, len);
+}
+
+int manage_write(struct vm *vm, gpa_t to, const void *buf, uint64_t len)
+{
+	/* The emulator's copies of what the guest executes are old now. */
+	vm->vcpu[0].emu = (struct emu_cache){0};
+	return state(vm) == VM_RUNNING ? E_BUSY : gmem_write(&vm->mem, to, buf, len);
+}
+
+struct reg_call {
+	struct vm *vm;
+	struct manage_regs *regs; /* NULL: write one */
+	enum vcpu_reg reg;
+	uint64_t value;
+};
+
+static void regs_here(void *arg)
+{
+	const struct virt_backend *b = machine.backend;
+	const struct reg_call *c = arg;
+	struct vcpu *v = &c->vm->vcpu[0].v;
+
+	sched_unload();
+	irq_disable();
+	b->vcpu_load(v);
+	for (unsigned i = 0; c->regs && i < REG_COUNT; i++)
+		c->regs->reg[i] = b->get_reg(v, (enum vcpu_reg)i);
+	for (unsigned i = 0; c->regs && i < SEG_COUNT; i++)
+		b->get_segment(v, (enum vcpu_segreg)i, &c->regs->segment[i]);
+	if (!c->regs)
+		b->set_reg(v, c->reg, c->value);
+	b->vcpu_unload(v);
+	irq_enable();
+}
+
+static int regs_call(struct vm *vm, struct reg_call *c)
+{
+	if (state(vm) == VM_RUNNING)
+		return E_BUSY;
+	return smp_call(vm->vcpu[0].cpu ? vm->vcpu[0].cpu : this_cpu(), regs_here, c);
+}
+
+int manage_get_regs(struct vm *vm, struct manage_regs *r)
+{
+	return regs_call(vm, &(struct reg_call){.vm = vm, .regs = r});
+}
+
+int manage_set_reg(struct vm *vm, enum vcpu_reg reg, uint64_t value)
+{
+	if (reg >= REG_COUNT)
+		return E_INVAL;
+	return regs_call(vm, &(struct reg_call){.vm = vm, .reg = reg, .value = value});
+}
+
+int manage_inject_nmi(struct vm *vm)
+{
+	if (!is_on(vm))
+		return E_BUSY;
+	vcpu_request(&vm->vcpu[0], REQ_NMI);
+	return OK;
+}
+
+struct irq_call {
+	struct vm *vm;
+	unsigned irq;
+};
+
+static void irq_here(void *arg)
+{
+	const struct irq_call *c = arg;
+
+	pc_pulse(c->vm->pc, c->irq);
+}
+
+int manage_inject_irq(struct vm *vm, unsigned irq)
+{
+	struct irq_call c = {vm, irq};
+
+	if (irq >= PC_IRQ_COUNT || irq == PIC_IRQ_CASCADE)
+		return E_INVAL;
+	return is_on(vm) ? smp_call(vm->vcpu[0].cpu, irq_here, &c) : E_BUSY;
+}
