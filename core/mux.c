@@ -15,13 +15,14 @@
 #include "pc.h"
 
 #define SHOW_NS	       2000000ul   /* from a VM's first byte until it is shown */
-#define PARTIAL_NS     100000000ul /* until a line without an end is */
+#define PARTIAL_NS     250000000ul /* until a line without an end is */
 #define SCREEN_BASE    0xb8000u	   /* CGA text memory, which is plain RAM */
 #define SCREEN_BYTES   0x8000u
 #define SCREEN_COLUMNS 80u
 #define SCREEN_ROWS    25u
 
-#define ROOM_MIN 4096u /* of the host's serial port: enough for any line */
+#define ROOM_MIN   4096u /* of the host's serial port: enough for any line */
+#define ROUNDS_MAX 16u	 /* of some KiB at most, in which one VM is shown at a time */
 
 /* Held by whoever shows what VMs print: they are read by one CPU at a time. */
 static struct spinlock mux_lock = SPINLOCK_INIT(RANK_CONSOLE, "console mux");
@@ -31,6 +32,7 @@ static atomic_bool woken; /* the boot CPU has been told, and has not looked yet 
 static struct timer show_timer;
 static struct console_keys keys;
 static struct vm *focus; /* NULL: the shell */
+static unsigned turn;	 /* who is shown first, modulo their number */
 static bool dropping;	 /* the VM in focus does not read what is typed; said once */
 
 int mux_attach(struct vm *vm)
@@ -52,10 +54,16 @@ void mux_detach(struct vm *vm)
 		unfocus();
 }
 
+void mux_wake(void)
+{
+	if (!atomic_exchange(&woken, true))
+		smp_kick(&percpus[0], WORK_CONSOLE);
+}
+
 void mux_put(struct vm *vm, uint8_t byte)
 {
-	if (unlikely(vm_console_put(&vm->console, byte)) && !atomic_exchange(&woken, true))
-		smp_kick(&percpus[0], WORK_CONSOLE);
+	if (unlikely(vm_console_put(&vm->console, byte)))
+		mux_wake();
 }
 
 /* Output. */
@@ -73,13 +81,16 @@ static void show_bytes(void *ctx, const uint8_t *bytes, uint32_t n)
 	log_direct((const char *)bytes, n);
 }
 
-/* True if there is more, which must wait until the serial port has sent what it has. */
+/*
+ * True if there is more, which must wait until the serial port has sent what it has, or until the
+ * others have had their turn: without a serial port, a VM may print for as long as it is shown.
+ */
 static bool show_raw(struct vm *vm)
 {
-	uint8_t buf[256];
+	uint8_t buf[2048];
 	uint32_t n;
 
-	while (console_room() >= ROOM_MIN) {
+	for (unsigned i = 0; i < ROUNDS_MAX && console_room() >= ROOM_MIN; i++) {
 		n = vm_console_raw(&vm->console, buf, sizeof(buf));
 		if (!n)
 			return false;
@@ -90,7 +101,7 @@ static bool show_raw(struct vm *vm)
 
 static bool show_lines(struct vm *vm)
 {
-	while (console_room() >= ROOM_MIN)
+	for (unsigned i = 0; i < ROUNDS_MAX && console_room() >= ROOM_MIN; i++)
 		if (!vm_console_lines(&vm->console, show_line, vm))
 			return false;
 	return true;
@@ -99,13 +110,11 @@ static bool show_lines(struct vm *vm)
 void mux_flush(struct vm *vm)
 {
 	spin_lock(&mux_lock);
-	if (vm == focus) {
+	/* What there is no room for follows later: it must not push other lines out. */
+	if (vm == focus)
 		(void)show_raw(vm);
-	} else {
-		while (vm_console_lines(&vm->console, show_line, vm))
-			;
+	else if (!show_lines(vm))
 		vm_console_flush_partial(&vm->console, show_line, vm);
-	}
 	spin_unlock(&mux_lock);
 }
 
@@ -162,8 +171,10 @@ static void show_all(struct timer *t)
 
 	atomic_store(&woken, false);
 	spin_lock(&mux_lock);
+	if (console_room() >= ROOM_MIN)
+		turn++; /* who comes first may leave no room to the others */
 	for (unsigned i = 0; i < vm_count; i++) {
-		struct vm *vm = vms[i];
+		struct vm *vm = vms[(turn + i) % vm_count];
 
 		if (!vm) {
 			continue;
@@ -185,9 +196,12 @@ static void show_all(struct timer *t)
 
 void mux_work(void)
 {
+	const uint64_t at = rdtsc() + time_ns_to_tsc(SHOW_NS);
+
 	show_timer.fn = show_all;
-	if (atomic_load(&woken))
-		timer_set(&show_timer, rdtsc() + time_ns_to_tsc(SHOW_NS));
+	/* Never later than it is: this is called for each key as well. */
+	if (atomic_load(&woken) && (!show_timer.node.queued || show_timer.node.key > at))
+		timer_set(&show_timer, at);
 }
 
 /* Input. */
@@ -195,8 +209,11 @@ void mux_work(void)
 static void input_here(void *arg)
 {
 	struct vm *vm = arg;
+	const uint32_t state = atomic_load(&vm->state);
 
-	pc_input(vm->pc);
+	/* It may have ended meanwhile; then no alarm may be set. */
+	if (state == VM_RUNNING || state == VM_PAUSED)
+		pc_input(vm->pc);
 }
 
 static void type(struct vm *vm, const uint8_t *bytes, unsigned n)

@@ -13,8 +13,12 @@ must_check int mux_attach(struct vm *vm);
 void mux_detach(struct vm *vm);
 /* A byte that the VM prints. Its CPU, with a device's lock held: short. */
 void mux_put(struct vm *vm, uint8_t byte);
-/* Shows all that it has printed, before something is said of it. Any CPU, also as mux_put. */
+/* Shows what it has printed, as far as there is room, before something is said of it. Any CPU, also
+ * as mux_put. */
 void mux_flush(struct vm *vm);
+
+/* A VM has ended, or else there is news for the boot CPU to look at. As mux_put. */
+void mux_wake(void);
 
 /* What was typed: to the shell, or the VM in focus, or a key sequence. Boot CPU's loop. */
 void mux_input(const char *bytes, unsigned n);

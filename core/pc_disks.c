@@ -55,6 +55,11 @@ static int open_disk(struct pc *pc, unsigned n)
 		image = vms_module(d->image.name);
 	else if (d->kind == VM_DISK_OWN)
 		image = pc->vm->own;
+	if (d->kind != VM_DISK_BLANK && !image.len) {
+		log_err("VM %s: %s: module '%s' is not there, or empty", pc->vm->name, names[n],
+			d->image.name);
+		return E_NOENT;
+	}
 	err = disk_image_open(&pc->image[n], image.data, image.len, d->size, error, sizeof(error));
 	if (err) {
 		log_err("VM %s: %s: %s", pc->vm->name, names[n], error);

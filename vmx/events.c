@@ -13,6 +13,7 @@ enum {
 	INFO_VALID = 1u << 31,
 	BLOCKED_STI_MOVSS = 3,
 	BLOCKED_NMI = 8,
+	PENDING_DBG_TRAP = 1u << 12 | 1u << 14, /* a breakpoint that is enabled, a single step */
 };
 
 /* The interruption type of each enum event_kind. */
@@ -48,6 +49,12 @@ bool vmx_can_take(struct vcpu *v, enum event_kind kind)
 	uint32_t blocked = vmcs_read_GUEST_INTERRUPTIBILITY();
 
 	(void)v;
+	/*
+	 * Entry with an event would drop the #DB ("Delivery of Pending Debug Exceptions after VM
+	 * Entry"): that comes first, and the window opens behind it.
+	 */
+	if (unlikely(vmcs_read_GUEST_PENDING_DBG() & PENDING_DBG_TRAP))
+		return false;
 	if (kind == EVENT_NMI)
 		return !(blocked & (BLOCKED_STI_MOVSS | BLOCKED_NMI));
 	return !(blocked & BLOCKED_STI_MOVSS) && vmcs_read_GUEST_RFLAGS() & RFLAGS_IF;

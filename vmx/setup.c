@@ -224,7 +224,6 @@ void vmx_vcpu_reset(struct vcpu *v)
 	for (unsigned i = 0; i < SEG_COUNT; i++)
 		vmx_set_segment(v, (enum vcpu_segreg)i, &reset_segments[i]);
 	vmcs_write_GUEST_ACTIVITY(0);
-	vmcs_write_GUEST_SMBASE(0);
 	vmcs_write_GUEST_PENDING_DBG(0);
 	vmcs_write_GUEST_DEBUGCTL(0);
 	vmcs_write_ENTRY_INTR_INFO(0);

@@ -6,17 +6,25 @@ debug-exit port with code 0; one that must be stopped names the reason instead.
 
 Slips of good hypervisors, and where they would be found:
 
-    shadow of STI and MOV SS after an emulated instruction    single-step, shadow, debug-regs
+    shadow of STI and MOV SS after an emulated instruction    single-step, shadow, debug-regs, windows-*
+    ticks lost in `sti; hlt; cli`, or while others run        windows-*, irq-hlt, ticks-busy, ticks-idle
+    interrupts lost, doubled, in the wrong order              irq-order, irq-events
+    a debug trap dropped by an interrupt at the same time     irq-events
+    a sleeping VM that costs exits                            irq-hlt, ticks-idle
     upper bits of RAX after IN                                port-io
     string I/O                                                strings, string-fault, prot-strings, real-strings
     accesses across a region's end                            port-io, mmio-mov
     events lost or combined wrongly                           double-fault, stop-delivery, stop-gate, real-inject
-    types of events                                           double-fault, real-inject, debug-regs
+    types of events                                           double-fault, real-inject, debug-regs, stop-irq
     limits of GDTR and IDTR, LDTR after an exit               prot-mode, prot-ldt
     guests that miss a TLB flush                              exit-flushes
     starvation by a guest that exits, or never exits          busy, busy-exits, busy-strings
 
-What no case can show here: external interrupts and NMIs (there is no interrupt chip yet).
+NMIs are sent by the shell: test_vm_nmi.py has the guest `nmi` for itself, here it only sleeps.
+
+What no case can show here: a second delivery of an event. All RAM of a VM is mapped from the start,
+so an exit in mid-delivery is an access to what is not RAM, and stops the VM (stop-irq, stop-delivery,
+stop-idt); tests/unit/test_inject*.c show the rest.
 """
 
 from dataclasses import dataclass, field
@@ -87,6 +95,7 @@ STOPS = [
     stops("stop-undecoded", r"the instruction at RIP [0-9a-f]+, .*fed10000, cannot be emulated; bytes: db 0.( ..)*"),
     stops("stop-idt", r"delivery of vector 6 accesses guest-physical fed107f.*"),
     stops("stop-delivery", r"delivery of vector 1 accesses guest-physical fed107f.*"),
+    stops("stop-irq", r"delivery of vector 33 accesses guest-physical fed107f.*"),
     Case(
         "self-check",
         stop=r"debug exit with code 1",
@@ -169,6 +178,22 @@ TURNS = [
 # One VM on each CPU.
 PARALLEL = [Case("spin", name=f"spin-{i}", cpu=i) for i in range(4)]
 
+# The 8259A, 8254, RTC, 8042 and UART of each VM interrupt it, several VMs on a CPU.
+INTERRUPTS = [
+    *cases("ticks-real", "windows-real", mem="64K"),
+    *cases("ticks-prot", "windows-prot", "ticks-long", "windows-long", "irq-order", "irq-events"),
+]
+
+# A second beside one that leaves the CPU to nobody. Who sleeps makes an exit for each time he is
+# woken, and hardly any other but port I/O.
+SLEEPER = {"host interrupt": 20, "deadline": 30, "interrupt window": 40}
+BESIDE = [
+    *cases("ticks-busy", "hog"),
+    Case("ticks-idle", limits={"HLT": 1010, **SLEEPER}),
+    *pair("irq-hlt", 0, limits={"HLT": 13, **SLEEPER}),
+    Case("nmi", stop=".*", lines=(r"hlt: 1",), ends=False, limits={"HLT": 1, **SLEEPER}),
+]
+
 # What comes of these is anybody's guess; the witnesses on the same CPUs are what counts.
 ANY = r".*"
 CHAOS = [
@@ -192,6 +217,8 @@ BATCHES = [
     Batch("cpu", LONG, cpus=1),
     Batch("shared", SHARED),
     Batch("turns", TURNS),
+    Batch("interrupts", INTERRUPTS, cpus=1),
+    Batch("beside", BESIDE, cpus=1),
     Batch("parallel", PARALLEL, cpus=4),
     Batch("memory", [Case("memory", mem="512M"), Case("spin", name="beside")], cpus=1, mem=768),
     Batch("wild", WILD),

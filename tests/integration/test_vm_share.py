@@ -114,7 +114,7 @@ def test_a_sleeping_vm_costs_nothing(boot, tmp_path):
 def test_64_vms_in_2_gib(boot, tmp_path):
     names = [f"vm-{i}" for i in range(1, 65)]
     config = "".join(labos(n, disk1="", disk2="") for n in names)
-    vm = boot_vms(boot, tmp_path, config, mem=2048, extra=["cpu: ips=50000000"])
+    vm = boot_vms(boot, tmp_path, config, mem=2048)
     expect_prompts(vm, names, timeout=400)
     before = report(vm)
     run_for(vm, 2)

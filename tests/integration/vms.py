@@ -56,10 +56,10 @@ def ask_labos(vm, command, timeout=30):
     return vm.text[at:end]
 
 
-def report(vm):
+def report(vm, timeout=120):
     """What `vms` tells: {name: {"state", "cpu", "ran", "up", "due", "raised", "owed", "merged", "beside", kinds...}}."""
     vms, of = {}, {}
-    for line in vm.ask("vms").splitlines():
+    for line in vm.ask("vms", timeout).splitlines():
         if head := re.match(r"  VM \d+ (\S+): (\w+), (\d+) KiB, CPU (\d+)", line):
             of = vms.setdefault(head[1], {"state": head[2], "memory": int(head[3]), "cpu": int(head[4])})
         elif time_line := re.search(

@@ -1,0 +1,7 @@
+/* Timer ticks in real mode. */
+#include "ticks.h"
+
+void guest_main(void)
+{
+	ticks_test(200, false);
+}

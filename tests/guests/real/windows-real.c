@@ -1,0 +1,7 @@
+/* Interrupt windows in real mode. */
+#include "windows.h"
+
+void guest_main(void)
+{
+	windows_test();
+}
