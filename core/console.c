@@ -113,8 +113,11 @@ static void screen_erase_input(void)
 	static const char blanks[] =
 		"                                                                "
 		"                                                                ";
-	size_t n = strlen(input_line);
+	size_t n = 0;
 
+	/* Backspaces at its end put the cursor where it was. */
+	for (const char *c = input_line; *c; c++)
+		n += *c >= ' ';
 	screen_write(&screen, "\r", 1, SCREEN_NORMAL);
 	screen_write(&screen, blanks, n < sizeof(blanks) - 1 ? n : sizeof(blanks) - 1,
 		     SCREEN_NORMAL);

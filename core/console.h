@@ -17,7 +17,8 @@ void console_use_interrupts(const struct acpi_info *acpi);
 unsigned console_read(char *buf, unsigned n);
 /* Bytes that the serial port can take now without losing any; a lot if there is none. */
 uint32_t console_room(void);
-/* What stands after the last line (prompt and input): redrawn after each log line. "" for none. */
+/* What stands after the last line (prompt and input, and backspaces to the cursor): redrawn after
+ * each log line. "" for none. */
 void console_set_input(const char *line);
 /* "COM1 (I/O port 3f8h), 115200 baud", "none". */
 const char *console_serial_name(void);

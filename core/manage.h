@@ -41,6 +41,7 @@ struct manage_regs {
 };
 /* Not while it runs: paused, created or stopped. */
 must_check int manage_get_regs(struct vm *vm, struct manage_regs *r);
+/* All but XCR0. */
 must_check int manage_set_reg(struct vm *vm, enum vcpu_reg reg, uint64_t value);
 
 /* An NMI, or a pulse on an interrupt line (0 to 15, not 2). Running or paused. */

@@ -87,7 +87,7 @@ static void show_bytes(void *ctx, const uint8_t *bytes, uint32_t n)
  */
 static bool show_raw(struct vm *vm)
 {
-	uint8_t buf[2048];
+	uint8_t buf[512];
 	uint32_t n;
 
 	for (unsigned i = 0; i < ROUNDS_MAX && console_room() >= ROOM_MIN; i++) {

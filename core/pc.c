@@ -33,18 +33,25 @@ enum { CMOS_BASE_LOW = 0x15, CMOS_EXT_LOW = 0x17, CMOS_EXT2_LOW = 0x30, CMOS_HIG
 
 static void line_set(void *ctx, bool level)
 {
-	const struct pc_line *line = ctx;
+	struct pc_line *line = ctx;
 	struct pic_pair *pic = &line->pc->pic;
 
 	spin_lock(&pic->dev.lock);
-	pic_set_line(pic, line->irq, level);
+	line->up = level;
+	pic_set_line(pic, line->irq, level || line->pulse);
 	spin_unlock(&pic->dev.lock);
 }
 
 static struct irq_line pc_line(struct pc *pc, unsigned irq)
 {
-	pc->line[irq] = (struct pc_line){pc, irq};
 	return (struct irq_line){line_set, &pc->line[irq]};
+}
+
+/* With the interrupt controller's lock. */
+static void line_end_pulse(struct pc_line *line)
+{
+	line->pulse = false;
+	pic_set_line(&line->pc->pic, line->irq, line->up);
 }
 
 static void pic_intr(void *ctx)
@@ -72,6 +79,8 @@ static int irq_ack(void *ctx)
 
 	spin_lock(&pc->pic.dev.lock);
 	vector = pic_ack(&pc->pic, &irq);
+	if (vector >= 0 && irq >= 0 && unlikely(pc->line[irq].pulse))
+		line_end_pulse(&pc->line[irq]);
 	spin_unlock(&pc->pic.dev.lock);
 	/* The next tick that is owed, if any, can follow now. */
 	if (vector >= 0 && irq == IRQ_TIMER) {
@@ -97,9 +106,14 @@ static bool tick_waits(void *ctx)
 
 static uint64_t clock_now(void *ctx)
 {
-	const struct vm *vm = ((const struct pc *)ctx)->vm;
+	struct pc *pc = ctx;
+	const struct vm *vm = pc->vm;
+	int64_t ticks = (int64_t)((vm->paused_tsc ? vm->paused_tsc : rdtsc()) - vm->zero_tsc);
 
-	return time_tsc_to_ns((vm->paused_tsc ? vm->paused_tsc : rdtsc()) - vm->zero_tsc);
+	/* Not all CPUs' TSCs agree, and the VM may have come from another. */
+	if (likely(ticks > pc->ticks))
+		pc->ticks = ticks;
+	return time_tsc_to_ns((uint64_t)pc->ticks);
 }
 
 static void alarm_ring(struct timer *t)
@@ -224,6 +238,8 @@ static void pc_init_chips(struct pc *pc)
 		.timer = pc_alarm(pc, PC_ALARM_RTC, &pc->rtc.dev, rtc_ring),
 	};
 
+	for (unsigned i = 0; i < PC_IRQ_COUNT; i++)
+		pc->line[i] = (struct pc_line){.pc = pc, .irq = i};
 	pic_init(&pc->pic, &pic);
 	pit_init(&pc->pit, &pit,
 		 pc->vm->config.ticks == VM_TICKS_CATCHUP ? PIT_CATCHUP : PIT_COALESCE);
@@ -360,6 +376,10 @@ void pc_reset(struct pc *pc)
 			dev->reset(dev);
 		spin_unlock(&dev->lock);
 	}
+	spin_lock(&pc->pic.dev.lock);
+	for (unsigned i = 0; i < PC_IRQ_COUNT; i++)
+		line_end_pulse(&pc->line[i]);
+	spin_unlock(&pc->pic.dev.lock);
 	write_cmos_sizes(pc);
 }
 
@@ -383,10 +403,13 @@ void pc_resume(struct pc *pc)
 
 void pc_pulse(struct pc *pc, unsigned irq)
 {
-	struct irq_line line = pc_line(pc, irq);
+	struct pc_line *line = &pc->line[irq];
 
-	line.set(line.ctx, false);
-	line.set(line.ctx, true);
+	spin_lock(&pc->pic.dev.lock);
+	line->pulse = true;
+	pic_set_line(&pc->pic, irq, false);
+	pic_set_line(&pc->pic, irq, true);
+	spin_unlock(&pc->pic.dev.lock);
 }
 
 void pc_input(struct pc *pc)

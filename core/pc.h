@@ -34,6 +34,8 @@ struct pc;
 struct pc_line {
 	struct pc *pc;
 	unsigned irq;
+	bool up;    /* as its device has it */
+	bool pulse; /* held up by pc_pulse, until it is acknowledged */
 };
 
 struct pc_alarm {
@@ -48,6 +50,7 @@ enum pc_alarm_index { PC_ALARM_PIT, PC_ALARM_RTC, PC_ALARM_SERIAL, PC_ALARM_KBC,
 
 struct pc {
 	struct vm *vm;
+	int64_t ticks; /* of the TSC: its time when it was looked at last */
 	struct pic_pair pic;
 	struct pit pit;
 	struct rtc rtc;
@@ -81,7 +84,7 @@ void pc_stop(struct pc *pc);
  * CPU. */
 void pc_pause(struct pc *pc);
 void pc_resume(struct pc *pc);
-/* An edge on an interrupt line, which stays up. The VM's CPU. */
+/* An interrupt on a line, whatever its device does; ends as it is acknowledged. The VM's CPU. */
 void pc_pulse(struct pc *pc, unsigned irq);
 /* Bytes wait in the VM's console. The VM's CPU. */
 void pc_input(struct pc *pc);

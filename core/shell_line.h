@@ -58,7 +58,7 @@ void shell_line_begin(struct shell_line *l);
  */
 void shell_line_show(struct shell_line *l);
 
-/* A typed byte. After each call there is room in `out` for two more, at least. */
+/* A typed byte; with at most SHELL_LINE_MAX bytes in `out`. */
 enum shell_line_event shell_line_byte(struct shell_line *l, uint8_t byte);
 /* Text at the cursor, as if typed. */
 void shell_line_insert(struct shell_line *l, const char *text);

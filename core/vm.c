@@ -30,7 +30,32 @@
 struct vm *vms[VM_MAX];
 unsigned vm_count;
 
-static atomic_uint on_count; /* VMs that are running or paused */
+static atomic_uint on_count; /* VMs that are running or paused, and vm_hold's callers */
+
+static void one_less(void)
+{
+	if (atomic_fetch_sub(&on_count, 1) == 1)
+		log_printf("all VMs have stopped\n");
+}
+
+void vm_hold(void)
+{
+	atomic_fetch_add(&on_count, 1);
+}
+
+void vm_unhold(bool any)
+{
+	if (any)
+		one_less();
+	else
+		atomic_fetch_sub(&on_count, 1);
+}
+
+/* Whether this life of it is over already: one exit may ask for that many times (REP OUTS). */
+static bool is_leaving(const struct vm *vm)
+{
+	return atomic_load(&vm->vcpu[0].stopped);
+}
 
 /* Its vCPUs run no more, until vm_ended at the earliest. */
 static void leave_guest(struct vm *vm)
@@ -47,6 +72,8 @@ void vm_stop(struct vm_vcpu *vv, bool dump, const char *fmt, ...)
 	char why[200];
 	va_list ap;
 
+	if (is_leaving(vm))
+		return;
 	va_start(ap, fmt);
 	str_vprintf(why, sizeof(why), fmt, ap);
 	va_end(ap);
@@ -61,12 +88,14 @@ void vm_stop(struct vm_vcpu *vv, bool dump, const char *fmt, ...)
 		return;
 	atomic_store(&vm->state, VM_STOPPED);
 	log_printf("VM %s stopped: %s\n", vm->name, why);
-	if (atomic_fetch_sub(&on_count, 1) == 1)
-		log_printf("all VMs have stopped\n");
+	one_less();
+	mux_wake();
 }
 
 void vm_reset(struct vm *vm, const char *why)
 {
+	if (is_leaving(vm))
+		return;
 	if (vm->config.restart == VM_RESTART_NEVER) {
 		vm_stop(&vm->vcpu[0], false, "%s (restart = never)", why);
 		return;
@@ -283,18 +312,23 @@ void vm_off(struct vm *vm)
 	vm->again = false;
 	atomic_store(&vm->state, VM_STOPPED);
 	atomic_fetch_sub(&on_count, 1);
+	mux_wake();
 }
 
 void vm_ended(struct vm *vm)
 {
+	const bool again = vm->again;
+
 	pc_stop(vm->pc);
-	if (vm->again && may_restart(vm) && !vm_power_on(vm)) {
+	if (again && may_restart(vm) && !vm_power_on(vm)) {
 		log_printf("VM %s restarts\n", vm->name);
 		return;
 	}
-	if (vm->again) {
+	if (again) {
 		log_printf("VM %s stopped\n", vm->name);
+		vm_hold();
 		vm_off(vm);
+		one_less();
 		return;
 	}
 	for (unsigned i = 0; i < vm->config.cpus; i++)
@@ -319,11 +353,18 @@ void vm_time_resume(struct vm *vm)
 	irq_enable();
 }
 
+struct start_call {
+	struct vm *vm;
+	int err;
+};
+
 static void start_here(void *arg)
 {
-	struct vm *vm = arg;
+	struct start_call *c = arg;
+	struct vm *vm = c->vm;
 
-	if (vm_power_on(vm)) {
+	c->err = vm_power_on(vm);
+	if (c->err) {
 		pc_stop(vm->pc);
 		return;
 	}
@@ -336,6 +377,7 @@ static void start_here(void *arg)
 int vm_start(struct vm *vm)
 {
 	unsigned cpu = vm->config.cpu >= 0 ? (unsigned)vm->config.cpu : vm->id % cpu_count;
+	struct start_call c = {.vm = vm};
 	int err;
 
 	if (cpu >= cpu_count || atomic_load(&percpus[cpu].state) != CPU_ONLINE) {
@@ -344,9 +386,9 @@ int vm_start(struct vm *vm)
 	}
 	vm->paused_tsc = 0;
 	vm->vcpu[0].paused = false;
-	err = smp_call(&percpus[cpu], start_here, vm);
-	if (!err && vm->vcpu[0].stopped)
-		err = E_INVAL;
+	err = smp_call(&percpus[cpu], start_here, &c);
+	if (!err)
+		err = c.err;
 	if (err)
 		log_err("VM %s does not start: %s", vm->name, status_name(err));
 	return err;

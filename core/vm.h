@@ -104,6 +104,11 @@ must_check int vm_create(const struct vm_config *config, const struct vm_image *
 /* Powers it on, on the CPU where it will run; a log line if it fails. Boot CPU, with no lock held.
  */
 must_check int vm_start(struct vm *vm);
+/* Between these two nobody says that all VMs have stopped: while several are started. `any`: one
+ * was.
+ */
+void vm_hold(void);
+void vm_unhold(bool any);
 /* Powers it off. On its CPU, with none of its vCPUs in the guest. */
 void vm_off(struct vm *vm);
 /* Its time goes on where it stood (paused_tsc). On its CPU, likewise. */

@@ -83,20 +83,27 @@ static void create_one(const struct vm_config *c, const struct vm_image *own)
 			 vm_config_boot_name(c->boot));
 }
 
-unsigned vms_create(const char *text, size_t len, struct vm_config_sink *sink)
+/* Whether it can be made of the modules that there are. */
+static bool is_good(const struct vm_config *c, struct vm_config_sink *sink)
 {
 	static struct vm_config_module list[BOOT_MODULE_MAX];
 	static char names[BOOT_MODULE_MAX][VM_MODULE_NAME_MAX];
-	unsigned module_count = list_modules(list, names);
+	unsigned count = list_modules(list, names);
+
+	if (!c->bad && !vm_config_check_modules(c, list, count, sink))
+		return true;
+	log_err("VM %s is left out: see the errors above", c->name);
+	return false;
+}
+
+unsigned vms_create(const char *text, size_t len, struct vm_config_sink *sink)
+{
 	unsigned count = vm_config_parse_text(configs, VM_MAX, text, len, sink);
 	unsigned good = 0;
 
 	for (unsigned i = 0; i < count; i++) {
-		if (configs[i].bad ||
-		    vm_config_check_modules(&configs[i], list, module_count, sink)) {
-			log_err("VM %s is left out: see the errors above", configs[i].name);
+		if (!is_good(&configs[i], sink))
 			continue;
-		}
 		create_one(&configs[i], &(struct vm_image){0});
 		good++;
 	}
@@ -118,15 +125,19 @@ static void create_from(unsigned index, const struct boot_module *m)
 		return;
 	else if (vm_config_parse(&config, m->cmdline, error, sizeof(error)))
 		log_err("module %u: %s", index, error);
-	else
+	else if (is_good(&config, &sink))
 		create_one(&config, &image);
 }
 
 void vms_autostart(void)
 {
+	bool any = false;
+
+	vm_hold(); /* the first may end before the last has begun */
 	for (unsigned i = 0; i < vm_count; i++)
 		if (vms[i] && vms[i]->config.autostart && atomic_load(&vms[i]->state) == VM_CREATED)
-			(void)!vm_start(vms[i]); /* which has said why not */
+			any |= !vm_start(vms[i]); /* which has said why not */
+	vm_unhold(any);
 }
 
 void vms_start(void)

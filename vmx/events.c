@@ -44,6 +44,11 @@ struct event vmx_event_decode(uint32_t info, uint32_t error, uint32_t insn_len)
 	return e;
 }
 
+bool vmx_debug_trap_waits(void)
+{
+	return vmcs_read_GUEST_PENDING_DBG() & PENDING_DBG_TRAP;
+}
+
 bool vmx_can_take(struct vcpu *v, enum event_kind kind)
 {
 	uint32_t blocked = vmcs_read_GUEST_INTERRUPTIBILITY();
@@ -53,7 +58,7 @@ bool vmx_can_take(struct vcpu *v, enum event_kind kind)
 	 * Entry with an event would drop the #DB ("Delivery of Pending Debug Exceptions after VM
 	 * Entry"): that comes first, and the window opens behind it.
 	 */
-	if (unlikely(vmcs_read_GUEST_PENDING_DBG() & PENDING_DBG_TRAP))
+	if (unlikely(vmx_debug_trap_waits()))
 		return false;
 	if (kind == EVENT_NMI)
 		return !(blocked & (BLOCKED_STI_MOVSS | BLOCKED_NMI));

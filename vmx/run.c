@@ -47,9 +47,9 @@ enum {
 	INFO_NMI_UNBLOCKED = 1u << 12,
 };
 
-/* The reasons after which only the instruction's length is needed. */
+/* The reasons after which only the instruction's length is needed; 0: all others. */
 static const uint8_t plain_insn[REASON_XSETBV + 1] = {
-	[REASON_CPUID] = EXIT_CPUID,	       [REASON_HLT] = EXIT_HLT,
+	[REASON_CPUID] = EXIT_CPUID,	       [REASON_HLT] = EXIT_NONE,
 	[REASON_VMCALL] = EXIT_HYPERCALL,      [REASON_RDMSR] = EXIT_RDMSR,
 	[REASON_WRMSR] = EXIT_WRMSR,	       [REASON_INVD] = EXIT_CACHE,
 	[REASON_WBINVD] = EXIT_CACHE,	       [REASON_RDPMC] = EXIT_PRIVILEGED,
@@ -157,6 +157,13 @@ static void decode_exception(struct vcpu_exit *e)
 		undo_nmi_unblocking(e, info);
 }
 
+/* A #DB that MOV SS holds back comes behind the HLT, and ends it at once. */
+static void decode_hlt(struct vcpu_exit *e)
+{
+	e->kind = unlikely(vmx_debug_trap_waits()) ? EXIT_PAUSE : EXIT_HLT;
+	e->insn_len = (uint8_t)vmcs_read_EXIT_INSN_LEN();
+}
+
 static void decode_cr(struct vcpu_exit *e)
 {
 	uint64_t q = vmcs_read_EXIT_QUALIFICATION();
@@ -219,6 +226,9 @@ static void decode_rest(struct virt_vcpu *vv, struct vcpu_exit *e, uint32_t reas
 		break;
 	case REASON_EXCEPTION_NMI:
 		decode_exception(e);
+		break;
+	case REASON_HLT:
+		decode_hlt(e);
 		break;
 	case REASON_CR_ACCESS:
 		decode_cr(e);

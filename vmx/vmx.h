@@ -118,6 +118,8 @@ int vmx_quick_all(struct vcpu *v, uint32_t reason); /* entry.S */
 int vmx_quick_fault(struct vcpu *v, uint32_t reason);
 
 /* events.c */
+/* Whether a #DB comes at the next entry, unless that injects something. */
+bool vmx_debug_trap_waits(void);
 bool vmx_can_take(struct vcpu *v, enum event_kind kind);
 void vmx_inject(struct vcpu *v, const struct event *e);
 void vmx_want_window(struct vcpu *v, enum event_kind kind, bool on);

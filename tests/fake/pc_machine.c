@@ -12,16 +12,16 @@
 #include "pc_machine.h"
 #include "spinlock.h"
 
-#define TIMER_MAX  8u
-#define BLOCK_MAX  4096u
-#define RINGS_MAX  4u /* of one alarm with no time going by */
+#define TIMER_MAX 8u
+#define BLOCK_MAX 4096u
+#define RINGS_MAX 4u /* of one alarm with no time going by */
 
 struct pc_machine pc_machine;
 uintptr_t direct_map_base;
 
 static struct {
 	struct timer *timer;
-	uint64_t at; /* ns */
+	uint64_t at;	/* ns */
 	unsigned rings; /* without time going by */
 } timers[TIMER_MAX];
 static uint64_t last_left; /* what pc.c had converted last */
@@ -33,7 +33,7 @@ static unsigned block_count;
 
 uint64_t time_tsc_to_ns(uint64_t tsc)
 {
-	(void)tsc;
+	pc_machine.ticks = tsc;
 	return pc_machine.now;
 }
 
@@ -98,6 +98,10 @@ void pc_pass(uint64_t ns)
 	const uint64_t end = pc_machine.now + ns;
 	int i;
 
+	if (pc_machine.vm.paused_tsc) {
+		check(first_timer() < 0);
+		return; /* not for the VM */
+	}
 	while ((i = first_timer()) >= 0 && timers[i].at <= end) {
 		if (timers[i].at > pc_machine.now) {
 			pc_machine.now = timers[i].at;

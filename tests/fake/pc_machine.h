@@ -19,18 +19,19 @@
 extern struct pc_machine {
 	struct vm vm;
 	struct vm_vcpu vcpu;
-	uint64_t now;	   /* ns since the VM was made */
-	uint64_t wall;	   /* ns since 1970 when it was made */
-	uint64_t frames;   /* free in the machine */
-	unsigned taken;	   /* chunks of frames that the arena gave */
-	bool no_memory;	   /* arena_alloc has none */
-	unsigned requests; /* calls of vcpu_request */
+	uint64_t now;	    /* ns since the VM was made */
+	uint64_t ticks;	    /* what time_tsc_to_ns was given last */
+	uint64_t wall;	    /* ns since 1970 when it was made */
+	uint64_t frames;    /* free in the machine */
+	unsigned taken;	    /* chunks of frames that the arena gave */
+	bool no_memory;	    /* arena_alloc has none */
+	unsigned requests;  /* calls of vcpu_request */
 	unsigned set_count; /* calls of timer_set */
-	unsigned rings;	   /* alarms that rang */
+	unsigned rings;	    /* alarms that rang */
 	unsigned resets, stops;
 	char reason[128]; /* of the last of these */
 	char text[PC_TEXT_MAX];
-	unsigned text_len; /* bytes printed ever; the last PC_TEXT_MAX are there */
+	unsigned text_len;	     /* bytes printed ever; the last PC_TEXT_MAX are there */
 	uint8_t out[4096], in[4096]; /* the console's rings */
 	struct vm_image module;	     /* what every boot module is */
 } pc_machine;

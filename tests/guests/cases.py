@@ -190,7 +190,7 @@ SLEEPER = {"host interrupt": 20, "deadline": 30, "interrupt window": 40}
 BESIDE = [
     *cases("ticks-busy", "hog"),
     Case("ticks-idle", limits={"HLT": 1010, **SLEEPER}),
-    *pair("irq-hlt", 0, limits={"HLT": 13, **SLEEPER}),
+    *[Case("irq-hlt", name=f"irq-hlt-{i}", limits={"HLT": 13, **SLEEPER}) for i in (1, 2)],
     Case("nmi", stop=".*", lines=(r"hlt: 1",), ends=False, limits={"HLT": 1, **SLEEPER}),
 ]
 

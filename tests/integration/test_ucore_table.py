@@ -175,6 +175,7 @@ TLB = "assertion failed: nr_free_pages_store == nr_free_pages()"
         ("lab7", START + CHECKS + SWAP + panic("oops", "a.c:1", "user"), "user panic at a.c:1: oops"),
         ("lab1", START + "VM ucore-1 stopped: triple fault\n", "VM ucore-1 stopped: triple fault"),
         ("lab1", START + "VM ucore-1, vCPU 0: triple fault\n", "VM ucore-1, vCPU 0: triple fault"),
+        ("lab1", START + "   0.3 cpu0 error VM ucore-1, vCPU 0: triple fault\n", "VM ucore-1, vCPU 0: triple fault"),
         ("lab1", START + "PANIC on CPU 0: check failed\n", "PANIC on CPU 0: check failed"),
         ("lab1", START + "CRVM firmware, 131072 KiB\n", "the VM started again"),
         ("lab1", "No disk to boot from: none has a boot sector.\n", "No disk to boot from"),
@@ -201,9 +202,9 @@ def test_a_sign_counts_if_a_panic_comes_right_behind_it():
     assert judge.verdict == "fail" and "too late" in judge.reason and judge.left == 2
 
 
-def test_a_panic_after_the_verdict_changes_nothing():
-    judge = judge_text("lab1", GOOD["lab1"] + panic("late"))
-    assert judge.verdict == "pass"
+def test_what_comes_after_the_verdict_changes_nothing():
+    for late in (panic("late"), "CRVM firmware, 131072 KiB\n"):
+        assert judge_text("lab1", GOOD["lab1"] + late).verdict == "pass"
 
 
 def test_lab8_tells_the_shell_s_error():
@@ -212,11 +213,18 @@ def test_lab8_tells_the_shell_s_error():
     assert judge.reason == "error: -16 - no such file or directory (while waiting for `matrix`)"
 
 
-@pytest.mark.parametrize("text", ["VM ucore-1 is left out: see above\n", "VM ucore-1 cannot be made: no memory\n"])
-def test_without_its_vm_it_fails_before_the_prompt(text):
+@pytest.mark.parametrize(
+    "text, reason",
+    [
+        ("VM ucore-1 is left out: see above\n", "VM ucore-1 is left out: see above"),
+        ("VM ucore-1 cannot be made: no memory\n", "VM ucore-1 cannot be made: no memory"),
+        ("    0.2 cpu0 error VM ucore-1: disk1: empty\nVM ucore-1 cannot be made\n", "VM ucore-1: disk1: empty"),
+    ],
+)
+def test_without_its_vm_it_fails_before_the_prompt(text, reason):
     judge = ucore.Judge(ucore.LABS["lab1"])
-    judge.feed("CRVM v1\n" + text)
-    assert judge.verdict == "fail" and judge.reason == text.strip()
+    judge.feed("CRVM v1\n    0.1 cpu0 info  VM ucore-1: 131072 KiB, boot = disk\n" + text)
+    assert judge.verdict == "fail" and judge.reason == reason
 
 
 @pytest.mark.parametrize("line", ["labos: 100 ticks\n", "100 ticks and more\n", "x100 ticks\n"])
@@ -234,6 +242,18 @@ def test_silence_fails_after_the_step_s_time_of_the_guest():
     judge.clock(1.1 + ucore.START.limit)
     assert judge.verdict == "fail"
     assert judge.reason == "no uCore's first lines within 15 s; the last line: 'labos> '"
+
+
+def test_the_last_line_is_told_whole_however_it_came():
+    judge = judge_text("lab1", "one\nlast line\n\n", chunk=1)
+    judge.clock(100)
+    assert judge.reason.endswith("the last line: 'last line'")
+
+
+def test_time_goes_on_behind_the_verdict():
+    judge = judge_text("lab1", GOOD["lab1"])
+    judge.clock(1000)
+    assert judge.verdict == "pass" and judge.now == 1000
 
 
 def test_each_step_has_its_own_time():
@@ -410,18 +430,24 @@ def test_an_interrupted_run_is_no_pass(faked):
 # ---- a real machine -------------------------------------------------------------------------------
 
 
+# xor ax, ax; mov ds, ax; lidt [7C10h], where zeros are; int3
+TRIPLE_FAULT = bytes.fromhex("31c08ed80f011e107ccc").ljust(510, b"\0") + b"\x55\xaa"
+
+
 def test_what_is_not_ucore_fails_with_the_reason(tmp_path):
-    """labos poses as lab 1, and counts ticks too; lab 2 has no boot sector; lab 3 cannot be read as a disk."""
-    folder = make_folder(tmp_path / "labs", "lab1", "lab2", "lab3")
+    """labos poses as lab 1, and counts ticks too; lab 2 has no boot sector, lab 3 an empty disk; lab 4 crashes."""
+    names = ["lab1", "lab2", "lab3", "lab4"]
+    folder = make_folder(tmp_path / "labs", *names)
     shutil.copy(IMAGES / "labos.img", folder / "lab1/ucore.img")
     (folder / "lab2/ucore.img").write_bytes(bytes(1 << 20))
-    (folder / "lab3/ucore.img").chmod(0o600)
     (folder / "lab3/swap.img").write_bytes(b"")
-    done = run_script("--build", tmp_path / "out", folder, "lab1", "lab2", "lab3")
+    (folder / "lab4/ucore.img").write_bytes(TRIPLE_FAULT.ljust(1 << 20, b"\0"))
+    done = run_script("--build", tmp_path / "out", folder, *names)
     verdicts = json.loads((tmp_path / "out/ucore.json").read_text())
     assert done.returncode == 1, done.stdout
     assert verdicts["lab1"].startswith("fail: no uCore's first lines within 15 s; the last line: 'labos"), verdicts
     assert verdicts["lab2"].startswith("fail: No disk to boot from"), verdicts
-    assert verdicts["lab3"].startswith("fail: "), verdicts
+    assert verdicts["lab3"].startswith("fail: VM ucore-1: disk1: "), verdicts
+    assert verdicts["lab4"] == "fail: VM ucore-1, vCPU 0: triple fault", verdicts
     assert "lab1: booting" in done.stdout and "lab2: fail after" in done.stdout
     assert "labos" in (tmp_path / "out/ucore/lab1/serial.log").read_text(errors="replace")

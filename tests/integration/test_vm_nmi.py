@@ -20,8 +20,8 @@ def start(boot, where):
 
 
 def expect_line(vm, line):
-    """From the VM, whether it has the console or not."""
-    vm.expect(rf"(?m)^(?:crvm> )*(?:\[nmi\] )?{line}\n", fatal=r"FAIL nmi.*\n|VM nmi stopped.*\n")
+    """From the VM, whether it has the console or not; the prompt before it may have been seen already."""
+    vm.expect(rf"\b{line}\n", fatal=r"FAIL nmi.*\n|VM nmi stopped.*\n")
 
 
 def send_nmis(vm, number):

@@ -1,6 +1,6 @@
 /*
- * core/pc.c and core/pc_disks.c: the wires between the devices of a PC, its time, its reset, its
- * disks. What each device does by itself is tested elsewhere.
+ * core/pc.c: the wires between the devices of a PC, its time, its reset. What each device does by
+ * itself is tested elsewhere.
  * needs: core/pc.c core/pc_disks.c core/disk_image.c core/disk_overlay.c core/io_bus.c
  * needs: core/vm_console.c devices/debug.c devices/ide.c devices/ide_cmd.c devices/ide_data.c
  * needs: devices/ide_identify.c devices/kbc.c devices/keyboard.c devices/pic8259.c
@@ -8,82 +8,8 @@
  * needs: devices/serial.c devices/testdev.c devices/vga.c lib/date.c lib/printf.c lib/ring.c
  * needs: lib/text.c tests/fake/pc_machine.c tests/fake/panic.c tests/fake/spinlock.c
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-#include <crvm/status.h>
-#include "pc_machine.h"
-
-#define MS  1000000ull
-#define SEC 1000000000ull
-
-enum { MASTER = 0x20, SLAVE = 0x28, EOI = 0x20 }; /* vectors, OCW2 */
-enum { IDE_DATA, IDE_ERROR, IDE_COUNT, IDE_LBA0, IDE_LBA1, IDE_LBA2, IDE_DEVICE, IDE_STATUS };
-enum { IDE_ERR = 1, IDE_DRQ = 8, IDE_ABRT = 4, IDE_READ = 0x20, IDE_WRITE = 0x30 };
-
-static int pc_setup(void **state)
-{
-	(void)state;
-	pc_machine_reset();
-	return 0;
-}
-
-static int pc_teardown(void **state)
-{
-	(void)state;
-	pc_machine_reset();
-	return 0;
-}
-
-static void build(void)
-{
-	assert_int_equal(pc_machine_build(), OK);
-}
-
-/* Both chips as every kernel does it, all lines open. */
-static void pic_start(void)
-{
-	static const uint8_t words[][2] = {{0x20, 0x11},  {0xa0, 0x11}, {0x21, MASTER},
-					   {0xa1, SLAVE}, {0x21, 4},	{0xa1, 2},
-					   {0x21, 1},	  {0xa1, 1},	{0x21, 0},
-					   {0xa1, 0}};
-
-	for (size_t i = 0; i < array_count(words); i++)
-		pc_out(words[i][0], 1, words[i][1]);
-}
-
-static void eoi(int vector)
-{
-	if (vector >= SLAVE)
-		pc_out(0xa0, 1, EOI);
-	pc_out(0x20, 1, EOI);
-}
-
-static void expect_irq(unsigned irq)
-{
-	int vector = pc_take();
-
-	assert_int_equal(vector, irq < 8 ? MASTER + irq : SLAVE + irq - 8);
-	eoi(vector);
-}
-
-static void expect_none(void)
-{
-	assert_int_equal(pc_take(), -1);
-}
-
-/* The PIT ticks each `count` clocks. */
-static void pit_start(uint16_t count)
-{
-	pc_out(0x43, 1, 0x34);
-	pc_out(0x40, 1, count & 0xff);
-	pc_out(0x40, 1, count >> 8);
-}
+#include <crvm/cpu.h>
+#include "pc_rig.h"
 
 /* --- Wires -------------------------------------------------------------------------------- */
 
@@ -220,9 +146,9 @@ static void expect_text(const char *text)
 
 static void test_each_console_shows_its_port(void **state)
 {
-	static const char *const shown[] = {
-		[VM_CONSOLE_SERIAL] = "serdebfw", [VM_CONSOLE_DEBUG] = "debfw",
-		[VM_CONSOLE_NONE] = "debfw"};
+	static const char *const shown[] = {[VM_CONSOLE_SERIAL] = "serdebfw",
+					    [VM_CONSOLE_DEBUG] = "debfw",
+					    [VM_CONSOLE_NONE] = "debfw"};
 
 	(void)state;
 	for (unsigned kind = 0; kind < array_count(shown); kind++) {
@@ -391,6 +317,39 @@ static void test_a_reset_silences_everything(void **state)
 	assert_int_equal(pc_machine.rings, 0);
 }
 
+static void test_a_reset_reaches_every_device(void **state)
+{
+	static const uint16_t ports[] = {0x21,	0x4d0, 0x61,  0x3ff, 0x3fc, 0x378,
+					 0x37a, 0x92,  0x80,  0x3cc, 0x3c7, 0xe000,
+					 0x64,	0x1f2, 0x172, 0x3f6, 0x376, 0x3fb};
+	uint64_t before[array_count(ports)];
+	unsigned changed = 0;
+
+	(void)state;
+	blank_disk(0, 1 << 20);
+	blank_disk(2, 1 << 20);
+	build();
+	for (size_t i = 0; i < array_count(ports); i++)
+		before[i] = pc_in(ports[i], 1) & (ports[i] == 0x61 ? 0x0f : 0xff);
+	pc_out(0x3c2, 1, 0x02);
+	pc_out(0x3c7, 1, 0);
+	pc_out(0x20, 1, 0x11);
+	pc_out(0x21, 1, 0x20);
+	pc_out(0x21, 1, 4);
+	pc_out(0x21, 1, 1);
+	for (size_t i = 0; i < array_count(ports); i++)
+		if (ports[i] != 0x3f6 && ports[i] != 0x376 && ports[i] != 0x3cc)
+			pc_out(ports[i], 1, ports[i] == 0x92 ? 0 : 0x58);
+	pc_out(0x1f6, 1, 0x10);
+	pc_out(0x176, 1, 0x10);
+	for (size_t i = 0; i < array_count(ports); i++)
+		changed += pc_in(ports[i], 1) != before[i];
+	assert_in_range(changed, 14, array_count(ports));
+	pc_reset(pc_machine.vm.pc);
+	for (size_t i = 0; i < array_count(ports); i++)
+		assert_int_equal(pc_in(ports[i], 1) & (ports[i] == 0x61 ? 0x0f : 0xff), before[i]);
+}
+
 static void test_after_stop_no_alarm_rings(void **state)
 {
 	(void)state;
@@ -400,6 +359,137 @@ static void test_after_stop_no_alarm_rings(void **state)
 	rtc_write(0x0b, 0x42);
 	pc_stop(pc_machine.vm.pc);
 	assert_int_equal(pc_next_alarm(), DEVICE_NEVER);
+}
+
+/* The TSC of the VM's CPU may be behind that of the one where it was made, or was before. */
+static void test_time_never_goes_backwards(void **state)
+{
+	struct vm *vm = &pc_machine.vm;
+	uint64_t before;
+
+	(void)state;
+	vm->zero_tsc = rdtsc() + (1ul << 40);
+	build();
+	(void)rtc_read(0);
+	assert_int_equal(pc_machine.ticks, 0);
+	vm->zero_tsc = rdtsc() - 1000000;
+	(void)rtc_read(0);
+	before = pc_machine.ticks;
+	assert_in_range(before, 1000000, 1ul << 36);
+	vm->zero_tsc += 1ul << 40;
+	(void)rtc_read(0);
+	assert_int_equal(pc_machine.ticks, before);
+}
+
+/* Also if something happens to it meanwhile. */
+static void test_while_paused_no_alarm_rings_and_none_is_lost(void **state)
+{
+	struct pc *pc;
+
+	(void)state;
+	build();
+	pc = pc_machine.vm.pc;
+	pic_start();
+	pc_out(0x3f9, 1, 1);
+	pc_out(0x3fa, 1, 0xc1); /* 14 bytes, or a while without any */
+	pit_start(11932);
+	pc_pass(4 * MS);
+	pc_pause(pc);
+	assert_int_equal(pc_next_alarm(), DEVICE_NEVER);
+	type("ab");
+	assert_int_equal(pc_next_alarm(), DEVICE_NEVER);
+	pc_pass(SEC);
+	expect_none();
+	pc_machine.vm.paused_tsc = 0;
+	pc_resume(pc);
+	assert_in_range(pc_next_alarm(), 1, 5 * MS);
+	pc_pass(5 * MS);
+	expect_irq(4);
+	expect_none();
+	assert_int_equal(pc_in(0x3f8, 1), 'a');
+	pc_pass(2 * MS);
+	expect_irq(0);
+}
+
+static void test_a_pulse_is_an_interrupt_each_time(void **state)
+{
+	(void)state;
+	build();
+	pic_start();
+	for (unsigned irq = 0; irq < PC_IRQ_COUNT; irq++) {
+		if (irq == PIC_IRQ_CASCADE)
+			continue;
+		pc_pulse(pc_machine.vm.pc, irq);
+		expect_irq(irq);
+		expect_none();
+		pc_pulse(pc_machine.vm.pc, irq);
+		expect_irq(irq);
+	}
+}
+
+/* Its device does not know of it; what it has to say comes later all the same. */
+static void test_a_pulse_does_not_swallow_the_devices_own_interrupt(void **state)
+{
+	struct pc *pc;
+
+	(void)state;
+	build();
+	pc = pc_machine.vm.pc;
+	pic_start();
+	pc_out(0x3f9, 1, 1);
+	pc_pulse(pc, 4);
+	expect_irq(4);
+	type("a");
+	expect_irq(4);
+	/* And while the device has it up, it stays so. */
+	pc_pulse(pc, 4);
+	expect_irq(4);
+	assert_int_equal(pc->pic.chip[0].line & 0x10, 0x10);
+	assert_int_equal(pc_in(0x3f8, 1), 'a');
+	assert_int_equal(pc->pic.chip[0].line & 0x10, 0);
+}
+
+/* The device lowers its line before the CPU has taken the pulse. */
+static void test_a_device_does_not_take_a_pulse_back(void **state)
+{
+	(void)state;
+	build();
+	pic_start();
+	pc_out(0x3f9, 1, 1);
+	type("a");
+	pc_pulse(pc_machine.vm.pc, 4);
+	assert_int_equal(pc_in(0x3f8, 1), 'a');
+	expect_irq(4);
+	expect_none();
+}
+
+static void test_a_pulse_on_a_level_triggered_line_comes_once(void **state)
+{
+	(void)state;
+	build();
+	pic_start();
+	pc_out(0x4d1, 1, 0x08); /* IRQ 11 */
+	pc_pulse(pc_machine.vm.pc, 11);
+	expect_irq(11);
+	expect_none();
+}
+
+static void test_a_pulse_does_not_outlive_a_reset(void **state)
+{
+	struct pc *pc;
+
+	(void)state;
+	build();
+	pc = pc_machine.vm.pc;
+	pic_start();
+	pc_pulse(pc, 5);
+	pc_pulse(pc, 10);
+	pc_reset(pc);
+	assert_int_equal(pc->pic.chip[0].line | pc->pic.chip[1].line, 0);
+	pic_start();
+	pc_out(0x4d0, 1, 0xf8);
+	pc_out(0x4d1, 1, 0xde);
+	expect_none();
 }
 
 static uint8_t bcd(uint8_t v)
@@ -439,14 +529,10 @@ static void test_cmos_tells_the_memorys_size(void **state)
 		uint64_t mem;
 		unsigned base, ext, high;
 	} rows[] = {
-		{64ul << 10, 64, 0, 0},
-		{636ul << 10, 636, 0, 0},
-		{1ul << 20, 640, 0, 0},
-		{(1ul << 20) + 4096, 640, 4, 0},
-		{16ul << 20, 640, 15360, 0},
-		{(16ul << 20) + (64 << 10), 640, 15424, 1},
-		{64ul << 20, 640, 64512, 768},
-		{65ul << 20, 640, 64512, 784},
+		{64ul << 10, 64, 0, 0},		{636ul << 10, 636, 0, 0},
+		{1ul << 20, 640, 0, 0},		{(1ul << 20) + 4096, 640, 4, 0},
+		{16ul << 20, 640, 15360, 0},	{(16ul << 20) + (64 << 10), 640, 15424, 1},
+		{64ul << 20, 640, 64512, 768},	{65ul << 20, 640, 64512, 784},
 		{3ul << 30, 640, 64512, 48896},
 	};
 
@@ -474,175 +560,6 @@ static void test_a_reset_tells_the_size_again(void **state)
 	assert_int_equal(cmos_word(0x15), 640);
 }
 
-/* --- Disks -------------------------------------------------------------------------------- */
-
-static void blank_disk(unsigned n, uint64_t size)
-{
-	pc_machine.vm.config.disk[n] = (struct vm_config_disk){.kind = VM_DISK_BLANK, .size = size};
-}
-
-static uint8_t ide_command(uint16_t base, unsigned drive, uint32_t lba, uint8_t code)
-{
-	pc_out(base + IDE_DEVICE, 1, 0xe0 | drive << 4 | lba >> 24);
-	pc_out(base + IDE_COUNT, 1, 1);
-	pc_out(base + IDE_LBA0, 1, lba & 0xff);
-	pc_out(base + IDE_LBA1, 1, lba >> 8 & 0xff);
-	pc_out(base + IDE_LBA2, 1, lba >> 16 & 0xff);
-	pc_out(base + IDE_STATUS, 1, code);
-	return (uint8_t)pc_in((uint16_t)(base + 0x206), 1);
-}
-
-/* A sector full of one word; returns the status. */
-static uint8_t ide_write(uint16_t base, unsigned drive, uint32_t lba, uint16_t word)
-{
-	assert_true(ide_command(base, drive, lba, IDE_WRITE) & IDE_DRQ);
-	for (unsigned i = 0; i < 256; i++)
-		pc_out(base, 2, word);
-	return (uint8_t)pc_in((uint16_t)(base + 0x206), 1);
-}
-
-static void expect_sector(uint16_t base, unsigned drive, uint32_t lba, uint16_t word)
-{
-	assert_true(ide_command(base, drive, lba, IDE_READ) & IDE_DRQ);
-	for (unsigned i = 0; i < 256; i++)
-		assert_int_equal(pc_in(base, 2), word);
-}
-
-static void test_a_sector_written_is_read_back(void **state)
-{
-	(void)state;
-	blank_disk(0, 1 << 20);
-	build();
-	pic_start();
-	expect_sector(0x1f0, 0, 7, 0);
-	expect_irq(14);
-	assert_int_equal(ide_write(0x1f0, 0, 7, 0xbeef) & IDE_ERR, 0);
-	expect_irq(14);
-	expect_sector(0x1f0, 0, 7, 0xbeef);
-	expect_sector(0x1f0, 0, 6, 0);
-	expect_sector(0x1f0, 0, 8, 0);
-	/* What was written outlives a reset of the machine. */
-	pc_reset(pc_machine.vm.pc);
-	expect_sector(0x1f0, 0, 7, 0xbeef);
-}
-
-static void test_each_disk_is_where_it_belongs(void **state)
-{
-	static const uint16_t base[] = {0x1f0, 0x1f0, 0x170, 0x170};
-
-	(void)state;
-	for (unsigned i = 0; i < PC_DISK_COUNT; i++)
-		blank_disk(i, 1 << 20);
-	build();
-	pic_start();
-	for (unsigned i = 0; i < PC_DISK_COUNT; i++) {
-		ide_write(base[i], i % 2, 1, (uint16_t)(0x1000 + i));
-		(void)pc_take();
-		eoi(SLAVE);
-	}
-	for (unsigned i = 0; i < PC_DISK_COUNT; i++)
-		expect_sector(base[i], i % 2, 1, (uint16_t)(0x1000 + i));
-	ide_write(0x170, 0, 2, 1);
-	expect_irq(15);
-}
-
-/* The VM may fill memory up to what stays for all others; then its writes fail, and it lives on. */
-static void test_writes_fail_when_memory_is_short(void **state)
-{
-	const uint64_t left = 8ul << 20 >> 12;
-	uint32_t lba = 0;
-	uint8_t status;
-
-	(void)state;
-	blank_disk(0, 64 << 20);
-	build();
-	pc_machine.frames = left + 40;
-	do {
-		status = ide_write(0x1f0, 0, lba, 1);
-		lba += 8;
-	} while (!(status & IDE_ERR) && lba < 8192);
-	assert_true(status & IDE_ERR);
-	assert_int_equal(pc_in(0x1f1, 1), IDE_ABRT);
-	assert_in_range(pc_machine.frames, left - 16, left);
-	assert_int_equal(pc_machine.taken, 3);
-	/* Each page but those of the two tables has been used. */
-	assert_int_equal(pc_disks_pages(pc_machine.vm.pc), 48);
-	/* What is there can be written again, and all can be read. */
-	assert_int_equal(ide_write(0x1f0, 0, 0, 2) & IDE_ERR, 0);
-	expect_sector(0x1f0, 0, 0, 2);
-	expect_sector(0x1f0, 0, 8, 1);
-	expect_sector(0x1f0, 0, lba, 0);
-	pc_machine.frames = left + 16;
-	assert_int_equal(ide_write(0x1f0, 0, lba, 3) & IDE_ERR, 0);
-}
-
-static void be64_put(uint8_t *p, uint64_t v)
-{
-	for (unsigned i = 0; i < 8; i++)
-		p[i] = (uint8_t)(v >> (56 - 8 * i));
-}
-
-/* A qcow2 image of 1 MiB whose clusters all lie beyond its end. */
-static void damaged_image(uint8_t *p, size_t size)
-{
-	memset(p, 0, size);
-	memcpy(p, "QFI\xfb\0\0\0\2", 8);
-	p[23] = 16; /* cluster bits */
-	be64_put(p + 24, 1 << 20);
-	p[39] = 1; /* entries of the first table */
-	be64_put(p + 40, 0x10000);
-	be64_put(p + 48, 0x20000); /* reference counts: nobody looks */
-	p[59] = 1;
-	be64_put(p + 0x10000, 0x30000 | 1ull << 63);
-	for (unsigned i = 0; i < 16; i++)
-		be64_put(p + 0x30000 + 8 * i, 0x7fff0000 | 1ull << 63);
-}
-
-/* A write that fails for another reason must not cost a page each time. */
-static void test_failing_writes_take_no_memory(void **state)
-{
-	static uint8_t image[0x40000];
-
-	(void)state;
-	damaged_image(image, sizeof(image));
-	pc_machine.module = (struct vm_image){image, sizeof(image)};
-	pc_machine.vm.config.disk[0].kind = VM_DISK_MODULE;
-	build();
-	for (unsigned i = 0; i < 1000; i++)
-		assert_true(ide_write(0x1f0, 0, 3, 5) & IDE_ERR);
-	assert_int_equal(pc_machine.taken, 1);
-}
-
-/* --- Bad configurations ------------------------------------------------------------------- */
-
-static void test_a_module_that_is_not_there_is_no_blank_disk(void **state)
-{
-	(void)state;
-	pc_machine.vm.config.disk[1] =
-		(struct vm_config_disk){.kind = VM_DISK_MODULE, .size = 1 << 20};
-	assert_int_equal(pc_machine_build(), E_NOENT);
-}
-
-static void test_a_disk_that_cannot_be_opened_is_an_error(void **state)
-{
-	static const uint8_t image[1000];
-
-	(void)state;
-	pc_machine.module = (struct vm_image){image, sizeof(image)};
-	pc_machine.vm.config.disk[2].kind = VM_DISK_MODULE;
-	pc_machine.vm.config.disk[2].size = 512; /* smaller than the image */
-	assert_int_equal(pc_machine_build(), E_INVAL);
-}
-
-static void test_no_memory_is_an_error(void **state)
-{
-	(void)state;
-	pc_machine.no_memory = true;
-	assert_int_equal(pc_machine_build(), E_NOMEM);
-}
-
-#define T(name) cmocka_unit_test_setup_teardown(name, pc_setup, pc_teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -662,17 +579,18 @@ int main(void)
 		T(test_port_cf9_resets_nothing),
 		T(test_the_exit_port_stops_only_where_it_is_configured),
 		T(test_a_reset_silences_everything),
+		T(test_a_reset_reaches_every_device),
 		T(test_after_stop_no_alarm_rings),
+		T(test_while_paused_no_alarm_rings_and_none_is_lost),
+		T(test_a_pulse_is_an_interrupt_each_time),
+		T(test_a_pulse_does_not_swallow_the_devices_own_interrupt),
+		T(test_a_device_does_not_take_a_pulse_back),
+		T(test_a_pulse_on_a_level_triggered_line_comes_once),
+		T(test_a_pulse_does_not_outlive_a_reset),
 		T(test_time_goes_on_over_a_reset),
+		T(test_time_never_goes_backwards),
 		T(test_cmos_tells_the_memorys_size),
 		T(test_a_reset_tells_the_size_again),
-		T(test_a_sector_written_is_read_back),
-		T(test_each_disk_is_where_it_belongs),
-		T(test_writes_fail_when_memory_is_short),
-		T(test_failing_writes_take_no_memory),
-		T(test_a_module_that_is_not_there_is_no_blank_disk),
-		T(test_a_disk_that_cannot_be_opened_is_an_error),
-		T(test_no_memory_is_an_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

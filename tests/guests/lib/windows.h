@@ -145,7 +145,10 @@ static unsigned ticks_at_770(void)
 
 static void windows_and_ticks(void)
 {
-	/* The host's timer ends the stay in the guest at any instruction, in a shadow too. */
+	/*
+	 * The host's timer ends the stay in the guest at any instruction, in a shadow too.
+	 * (Bochs 2.7 does not do that in a shadow: there, it is the CPU itself that waits.)
+	 */
 	WHILE_TICKS("sti\n\tmov %%ss, %%eax\n\tmov %%eax, %%ss\n770:\tnop");
 	CHECK_EQ(ticks_at_770(), 0);
 #if GUEST_BITS != 64

@@ -89,6 +89,26 @@ static void data_breakpoint_and_interrupt(void)
 	write_dr6(0xffff0ff0);
 }
 
+/* Held back by MOV SS until behind HLT, it ends that at once; no interrupt comes. */
+static void data_breakpoint_and_hlt(void)
+{
+	static volatile uint32_t ss;
+	static volatile unsigned long at;
+
+	begin();
+	ss = 0x10;
+	write_dr0((unsigned long)&ss);
+	write_dr7(0x400 | 2 | 0xful << 16);
+	__asm__ volatile("movq $770f, %0\n\tsti\n\tnop\n\tmov %1, %%ss\n\thlt\n770:\tnop\n\tcli"
+			 : "=m"(at)
+			 : "m"(ss)
+			 : "memory");
+	write_dr7(0x400);
+	CHECK_EQ(trap_count[DB], 1);
+	CHECK_EQ(last_trap_rip_of[DB], at);
+	write_dr6(0xffff0ff0);
+}
+
 /* An exception of an emulated instruction, with an interrupt that waits for the end of STI's
  * shadow. */
 static void exception_and_interrupt(void)
@@ -138,7 +158,7 @@ static void string_and_interrupt(void)
 static void strings_and_ticks(void)
 {
 	static uint8_t out[4000], in[4000];
-	unsigned rounds = 0;
+	unsigned rounds = 0, wrong = 0;
 
 	begin();
 	for (unsigned i = 0; i < sizeof(out); i++)
@@ -160,6 +180,7 @@ static void strings_and_ticks(void)
 		CHECK_EQ(testdev_count(COUNT_STREAM_WRITES), sizeof(out));
 		for (unsigned i = 0; i < sizeof(out); i++)
 			sum += out[i];
+		CHECK_EQ(testdev_count(COUNT_SUM), sum);
 		n = sizeof(in);
 		__asm__ volatile("rep insb"
 				 : "+D"(to), "+c"(n)
@@ -167,12 +188,34 @@ static void strings_and_ticks(void)
 				 : "memory");
 		CHECK_EQ((uintptr_t)to, (uintptr_t)in + sizeof(in));
 		CHECK_EQ(testdev_count(COUNT_STREAM_READS), sizeof(in));
-		(void)sum;
+		for (unsigned i = 0; i < sizeof(in); i++)
+			wrong += in[i] != (uint8_t)i;
 		rounds++;
 	}
 	__asm__ volatile("cli");
 	pit_stop();
 	CHECK(rounds > 1);
+	CHECK_EQ(wrong, 0);
+}
+
+static void in_ring_3(void)
+{
+	while (irq_count[IRQ_TIMER] < 20)
+		;
+	USER_END();
+}
+
+/* From ring 3, to the stack that the TSS names, and back. */
+static void ring_3_and_ticks(void)
+{
+	begin();
+	pit_start(2, PIT_1000_HZ);
+	CHECK_EQ(user_call(in_ring_3, RFLAGS_IF), USER_DONE);
+	pit_stop();
+	CHECK(irq_total >= 20);
+	for (unsigned i = 0; i < 20; i++)
+		CHECK(irq_note[i].rip >= (unsigned long)in_ring_3 &&
+		      irq_note[i].rip < (unsigned long)in_ring_3 + 64);
 }
 
 /* The handler's page is not there: its page fault comes behind the interrupt, in its context. */
@@ -228,9 +271,11 @@ void guest_main(void)
 {
 	step_and_interrupt();
 	data_breakpoint_and_interrupt();
+	data_breakpoint_and_hlt();
 	exception_and_interrupt();
 	string_and_interrupt();
 	strings_and_ticks();
+	ring_3_and_ticks();
 	handler_faults();
 	gate_faults();
 }

@@ -139,7 +139,10 @@ static void by_inner_iret(void)
 	nmi_inside = NULL;
 }
 
-/* The shadow of MOV SS holds NMIs back, wherever they find the guest. STI's may, or may not. */
+/*
+ * The shadow of MOV SS holds NMIs back, wherever they find the guest. STI's may, or may not. (In
+ * Bochs 2.7 no kick finds the guest in a shadow: see windows.h.)
+ */
 static void under_mov_ss(void)
 {
 	static volatile unsigned long at;

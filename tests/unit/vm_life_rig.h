@@ -1,0 +1,294 @@
+/*
+ * core/vm.c on the fake backend, and stand-ins that note what they are asked: the PC, the
+ * scheduler, the console, memory and the other CPUs. For test_vm_life.c.
+ */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include <crvm/cpu.h>
+#include <crvm/fpu.h>
+#include <crvm/hostmap.h>
+#include <crvm/smp.h>
+#include <crvm/status.h>
+#include <crvm/time.h>
+#include "../../core/log_priv.h"
+#include "../../core/machine.h"
+#include "../../core/mux.h"
+#include "../../core/pc.h"
+#include "../../core/vm.h"
+#include "backend.h"
+#include "host_cpu.h"
+#include "panic.h"
+
+#define BLOCKS_MAX 256u
+
+struct machine machine;
+uintptr_t direct_map_base;
+const struct vcpu_quick vcpu_quick;
+
+static struct {
+	char text[8192]; /* all lines of the log */
+	uint64_t window; /* what 10 s are in TSC ticks */
+	int boot_error;	 /* of pc_boot */
+	unsigned boots, resets, pc_stops, flushes, wakes, adds, removes, detached;
+	uint32_t state_at_wake;
+	bool no_memory;
+	unsigned destroyed;
+	void (*after_start)(void); /* what happens on the VM's CPU before the caller goes on */
+	void *block[BLOCKS_MAX];
+	unsigned block_count;
+} host;
+
+/* --- Stand-ins ---------------------------------------------------------------------------- */
+
+static struct cpuid_regs cpuid_all(void *ctx, uint32_t leaf, uint32_t subleaf)
+{
+	(void)ctx;
+	if (leaf == 0)
+		return (struct cpuid_regs){0x16, 0x756e6547, 0x6c65746e, 0x49656e69};
+	if (leaf == 0x80000000)
+		return (struct cpuid_regs){0x80000008, 0, 0, 0};
+	if (leaf == 0x80000008)
+		return (struct cpuid_regs){0x3027, 0, 0, 0};
+	return subleaf ? (struct cpuid_regs){0} : (struct cpuid_regs){~0u, ~0u, ~0u, ~0u};
+}
+
+const struct cpu_ops cpu_ops_native = {.cpuid = cpuid_all};
+
+static void *block_new(size_t size, size_t align)
+{
+	size_t step = align < 16 ? 16 : align;
+	void *p = aligned_alloc(step, align_up(size, step));
+
+	assert_true(p && host.block_count < BLOCKS_MAX);
+	host.block[host.block_count++] = p;
+	return memset(p, 0, size);
+}
+
+void arena_init(struct arena *a, frame_owner_t owner)
+{
+	*a = (struct arena){.owner = owner};
+}
+
+void *arena_alloc(struct arena *a, size_t size, size_t align)
+{
+	(void)a;
+	return host.no_memory ? NULL : block_new(size, align);
+}
+
+int arena_blocks(struct arena *a, uint64_t size,
+		 int (*got)(void *ctx, uint64_t offset, hpa_t base, uint64_t len), void *ctx)
+{
+	(void)a;
+	return got(ctx, 0, virt_to_phys(block_new(size, PAGE_SIZE)), size);
+}
+
+void arena_destroy(struct arena *a)
+{
+	(void)a;
+	host.destroyed++;
+}
+
+uint64_t frames_count(frame_owner_t owner)
+{
+	(void)owner;
+	return 0;
+}
+
+size_t fpu_area_size(void)
+{
+	return 832;
+}
+
+uint64_t fpu_xcr0_mask(void)
+{
+	return 7;
+}
+
+void fpu_area_reset(uint8_t *area)
+{
+	memset(area, 0, 832);
+}
+
+uint64_t time_tsc_khz(void)
+{
+	return 2000000;
+}
+
+uint64_t time_ns_to_tsc(uint64_t ns)
+{
+	return ns > 1000000 ? host.window : ns;
+}
+
+void log_printf(const char *fmt, ...)
+{
+	size_t n = strlen(host.text);
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(host.text + n, sizeof(host.text) - n, fmt, ap);
+	va_end(ap);
+}
+
+int mux_attach(struct vm *vm)
+{
+	(void)vm;
+	return OK;
+}
+
+void mux_detach(struct vm *vm)
+{
+	assert_ptr_equal(vms[vm->id], vm);
+	host.detached++;
+}
+
+void mux_flush(struct vm *vm)
+{
+	(void)vm;
+	host.flushes++;
+}
+
+void mux_wake(void)
+{
+	host.wakes++;
+	host.state_at_wake = vms[0] ? atomic_load(&vms[0]->state) : VM_STOPPED;
+}
+
+int pc_build(struct vm *vm)
+{
+	vm->pc = block_new(sizeof(*vm->pc), 64);
+	return OK;
+}
+
+void pc_reset(struct pc *pc)
+{
+	assert_false(fake_irqs_on);
+	(void)pc;
+	host.resets++;
+}
+
+void pc_stop(struct pc *pc)
+{
+	(void)pc;
+	host.pc_stops++;
+}
+
+int pc_boot(struct vm *vm)
+{
+	assert_true(vm->vcpu->v.virt->loaded);
+	host.boots++;
+	return host.boot_error;
+}
+
+void sched_unload(void)
+{
+}
+
+void sched_add(struct vm_vcpu *vv, struct percpu *cpu)
+{
+	vv->cpu = cpu;
+	host.adds++;
+}
+
+void sched_remove(struct vm_vcpu *vv)
+{
+	(void)vv;
+	host.removes++;
+}
+
+int smp_call(struct percpu *cpu, void (*fn)(void *arg), void *arg)
+{
+	(void)cpu;
+	fn(arg);
+	if (host.after_start)
+		host.after_start();
+	return OK;
+}
+
+/* --- The rig ------------------------------------------------------------------------------ */
+
+static struct vm *vm;
+
+static struct vm *vm_new(const char *name, enum vm_restart restart)
+{
+	struct vm_config c = {.mem = 1 << 20, .cpus = 1, .cpu = 0, .restart = restart};
+	struct vm *made = NULL;
+
+	fake_cpu_catch(); /* cmocka has taken the signal */
+	snprintf(c.name, sizeof(c.name), "%s", name);
+	assert_int_equal(vm_create(&c, &(struct vm_image){0}, &made), OK);
+	assert_non_null(made);
+	return made;
+}
+
+static void start(struct vm *which)
+{
+	assert_int_equal(vm_start(which), OK);
+}
+
+static int life_setup(void **state)
+{
+	(void)state;
+	fake_backend_reset();
+	machine.backend = &fake_backend;
+	cpu_count = 1;
+	fake_cpu_become(0);
+	memset(&host, 0, sizeof(host));
+	host.window = ~0ul;
+	return 0;
+}
+
+/* Whatever is on is powered off: the module counts it. */
+static int life_teardown(void **state)
+{
+	(void)state;
+	for (unsigned i = vm_count; i-- > 0;) {
+		if (!vms[i])
+			continue;
+		vm_off(vms[i]);
+		vm_destroy(vms[i]);
+	}
+	assert_int_equal(vm_count, 0);
+	while (host.block_count)
+		free(host.block[--host.block_count]);
+	return 0;
+}
+
+static unsigned said(const char *text)
+{
+	unsigned n = 0;
+
+	for (const char *p = host.text; (p = strstr(p, text)); p++)
+		n++;
+	return n;
+}
+
+/* The scheduler's part after the exit in which it stopped or was reset. */
+static void leave(struct vm *which)
+{
+	assert_true(atomic_load(&which->vcpu->stopped));
+	assert_true(atomic_load(&which->vcpu->v.requests) & REQ_STOP);
+	vm_ended(which);
+}
+
+static void expect_on(const struct vm *which)
+{
+	assert_int_equal(atomic_load(&which->state), VM_RUNNING);
+	assert_false(atomic_load(&which->vcpu->stopped));
+	assert_int_equal(atomic_load(&which->vcpu->v.requests), REQ_FLUSH);
+	assert_false(which->vcpu->v.virt->loaded);
+}
+
+static void expect_off(const struct vm *which)
+{
+	assert_int_equal(atomic_load(&which->state), VM_STOPPED);
+	assert_true(atomic_load(&which->vcpu->stopped));
+	assert_int_equal(host.removes, host.adds);
+}
