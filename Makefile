@@ -21,6 +21,8 @@ include guest-images/labos/labos.mk
 include guest-images/clock64/clock64.mk
 include scripts/run.mk
 include scripts/config.mk
+include scripts/ucore.mk
+include scripts/nested.mk
 include tests/tests.mk
 include tests/guests/guests.mk
 include tests/bench/bench.mk

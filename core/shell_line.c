@@ -365,27 +365,27 @@ static enum shell_line_event enter(struct shell_line *l)
 	return SHELL_LINE_ENTER;
 }
 
-enum shell_line_event shell_line_byte(struct shell_line *l, uint8_t c)
+enum shell_line_event shell_line_byte(struct shell_line *l, uint8_t byte)
 {
 	const bool after_cr = l->last_was_cr;
 
-	l->last_was_cr = c == '\r';
-	if (escape_byte(l, c)) {
+	l->last_was_cr = byte == '\r';
+	if (escape_byte(l, byte)) {
 		refresh(l);
 		return SHELL_LINE_NONE;
 	}
-	if (c == '\n' && after_cr) /* CR LF is one line end */
+	if (byte == '\n' && after_cr) /* CR LF is one line end */
 		return SHELL_LINE_NONE;
-	if (c == '\r' || c == '\n')
+	if (byte == '\r' || byte == '\n')
 		return enter(l);
-	if (c == TAB && !l->paste)
+	if (byte == TAB && !l->paste)
 		return SHELL_LINE_TAB;
-	if (c == TAB)
+	if (byte == TAB)
 		insert(l, ' ');
-	else if (c >= ' ' && c < DEL)
-		insert(l, (char)c);
+	else if (byte >= ' ' && byte < DEL)
+		insert(l, (char)byte);
 	else
-		control(l, c);
+		control(l, byte);
 	refresh(l);
 	return SHELL_LINE_NONE;
 }

@@ -92,7 +92,8 @@ void shell_create(char *arg)
 		return;
 	}
 	memset(before, 0, sizeof(before));
-	memcpy(before, vms, vm_count * sizeof(vms[0]));
+	for (unsigned i = 0; i < vm_count; i++)
+		before[i] = vms[i];
 	shell_config_lines(arg);
 	if (!manage_create(arg, strlen(arg), &sink) && !sink.count)
 		shell_wrong("create", "there is no [vm NAME] in it");

@@ -295,15 +295,67 @@ void timer_cancel(struct timer *t)
 		fake_shell_timer = NULL;
 }
 
-#define MACHINE_COMMANDS(X)                                                                     \
-	X(machine)                                                                              \
-	X(cpus)                                                                                 \
-	X(ping) X(frames) X(audit) X(selftest) X(trace) X(sleep) X(loglevel) X(crash) X(reboot) \
-		X(poweroff)
-#define X(name)                            \
-	void shell_##name(char *arg)       \
-	{                                  \
-		call(#name "(%s); ", arg); \
-	}
-MACHINE_COMMANDS(X)
-#undef X
+static void machine_command(const char *name, const char *arg)
+{
+	call("%s(%s); ", name, arg);
+}
+
+void shell_machine(char *arg)
+{
+	machine_command("machine", arg);
+}
+
+void shell_cpus(char *arg)
+{
+	machine_command("cpus", arg);
+}
+
+void shell_ping(char *arg)
+{
+	machine_command("ping", arg);
+}
+
+void shell_frames(char *arg)
+{
+	machine_command("frames", arg);
+}
+
+void shell_audit(char *arg)
+{
+	machine_command("audit", arg);
+}
+
+void shell_selftest(char *arg)
+{
+	machine_command("selftest", arg);
+}
+
+void shell_trace(char *arg)
+{
+	machine_command("trace", arg);
+}
+
+void shell_sleep(char *arg)
+{
+	machine_command("sleep", arg);
+}
+
+void shell_loglevel(char *arg)
+{
+	machine_command("loglevel", arg);
+}
+
+void shell_crash(char *arg)
+{
+	machine_command("crash", arg);
+}
+
+void shell_reboot(char *arg)
+{
+	machine_command("reboot", arg);
+}
+
+void shell_poweroff(char *arg)
+{
+	machine_command("poweroff", arg);
+}

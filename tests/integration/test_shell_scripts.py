@@ -63,7 +63,10 @@ def test_chart_of_what_was_added():
     assert lines[1].split()[:2] == ["HLT", "40"] and lines[2].split()[:3] == ["port", "I/O", "10"]
 
 
-@pytest.mark.parametrize("text", ["", "crvm> vms\n", STATS.replace("version=1", "version=2"), "stats begin version=1\n"])
+NO_COUNTERS = ["", "crvm> vms\n", STATS.replace("version=1", "version=2"), "stats begin version=1\n"]
+
+
+@pytest.mark.parametrize("text", NO_COUNTERS)
 def test_chart_without_counters(text):
     code, lines, error = chart(text)
     assert (code, lines) == (1, []) and error.startswith("exit-chart: ")
