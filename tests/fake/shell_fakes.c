@@ -6,6 +6,7 @@
 #include <crvm/percpu.h>
 #include <crvm/status.h>
 #include <crvm/time.h>
+#include "../../core/console.h"
 #include "../../core/log_priv.h"
 #include "../../core/machine.h"
 #include "../../core/mux.h"
@@ -22,6 +23,7 @@ uint64_t fake_shell_tsc_step;
 struct timer *fake_shell_timer;
 void (*fake_shell_live)(void);
 bool fake_shell_focused;
+char fake_shell_input[256];
 struct manage_regs fake_shell_regs;
 const char *fake_shell_config_error;
 
@@ -228,6 +230,7 @@ int manage_get_regs(struct vm *v, struct manage_regs *r)
 void mux_focus(struct vm *v)
 {
 	call("focus %s; ", v->name);
+	fake_shell_focused = true;
 }
 
 void mux_replay(struct vm *v)
@@ -245,7 +248,20 @@ void report_vms(void)
 	call("vms; ");
 }
 
-void shell_live(void (*stop)(void))
+void mux_input(const char *bytes, unsigned n)
+{
+	call("typed %.*s; ", (int)n, bytes);
+}
+
+void console_set_input(const char *text)
+{
+	if (strlen(text) >= sizeof(fake_shell_input))
+		die("too long an input line");
+	strcpy(fake_shell_input, text);
+}
+
+/* Where core/shell.c is linked as well, that is it. */
+__attribute__((weak)) void shell_live(void (*stop)(void))
 {
 	fake_shell_live = stop;
 }

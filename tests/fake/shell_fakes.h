@@ -14,6 +14,7 @@ extern uint64_t fake_shell_tsc_step;	/* that each look at the clock takes, in ns
 extern struct timer *fake_shell_timer;	/* that is set; NULL: none */
 extern void (*fake_shell_live)(void);	/* what the last command left going on */
 extern bool fake_shell_focused;
+extern char fake_shell_input[256]; /* what the console draws again after log lines */
 extern struct manage_regs fake_shell_regs;
 extern const char *fake_shell_config_error; /* manage_create tells it; NULL: none */
 

@@ -57,7 +57,7 @@ def ask_labos(vm, command, timeout=30):
 
 
 def report(vm, timeout=120):
-    """What `vms` tells: {name: {"state", "cpu", "ran", "up", "due", "raised", "owed", "merged", "beside", kinds...}}."""
+    """What `vms` tells of each VM by its name: state, cpu, ran, up, due, raised, ..., and counts by kind of exit."""
     vms, of = {}, {}
     for line in vm.ask("vms", timeout).splitlines():
         if head := re.match(r"  VM \d+ (\S+): (\w+), (\d+) KiB, CPU (\d+)", line):
