@@ -162,34 +162,43 @@ int manage_set_weight(struct vm *vm, unsigned weight)
 	return OK;
 }
 
+struct move_call {
+	struct vm *vm;
+	bool left; /* its CPU: else it has ended by itself meanwhile, and is in no queue */
+};
+
 static void leave_cpu(void *arg)
 {
-	struct vm *vm = arg;
+	struct move_call *c = arg;
 
-	pc_stop(vm->pc);
-	sched_remove(&vm->vcpu[0]);
+	c->left = is_on(c->vm);
+	if (!c->left)
+		return;
+	pc_stop(c->vm->pc);
+	sched_remove(&c->vm->vcpu[0]);
 }
 
 static void enter_cpu(void *arg)
 {
-	struct vm *vm = arg;
+	const struct move_call *c = arg;
 
-	sched_add(&vm->vcpu[0], this_cpu());
+	sched_add(&c->vm->vcpu[0], this_cpu());
 	/* Its alarms ring here from now on. */
-	if (state(vm) == VM_RUNNING)
-		pc_resume(vm->pc);
+	if (state(c->vm) == VM_RUNNING)
+		pc_resume(c->vm->pc);
 }
 
 int manage_set_cpu(struct vm *vm, unsigned cpu)
 {
+	struct move_call c = {.vm = vm};
 	int err = OK;
 
 	if (cpu >= cpu_count || atomic_load(&percpus[cpu].state) != CPU_ONLINE)
 		return E_NODEV;
 	if (is_on(vm) && vm->vcpu[0].cpu != &percpus[cpu]) {
-		err = on_its_cpu(vm, leave_cpu);
-		if (!err)
-			err = smp_call(&percpus[cpu], enter_cpu, vm);
+		err = smp_call(vm->vcpu[0].cpu, leave_cpu, &c);
+		if (!err && c.left)
+			err = smp_call(&percpus[cpu], enter_cpu, &c);
 	}
 	if (!err)
 		vm->config.cpu = (int)cpu;
@@ -203,9 +212,11 @@ int manage_read(struct vm *vm, gpa_t from, void *buf, uint64_t len)
 
 int manage_write(struct vm *vm, gpa_t to, const void *buf, uint64_t len)
 {
+	if (state(vm) == VM_RUNNING)
+		return E_BUSY;
 	/* The emulator's copies of what the guest executes are old now. */
 	vm->vcpu[0].emu = (struct emu_cache){0};
-	return state(vm) == VM_RUNNING ? E_BUSY : gmem_write(&vm->mem, to, buf, len);
+	return gmem_write(&vm->mem, to, buf, len);
 }
 
 struct reg_call {

@@ -21,8 +21,8 @@
 #define SCREEN_COLUMNS 80u
 #define SCREEN_ROWS    25u
 
-#define ROOM_MIN   4096u /* of the host's serial port: enough for any line */
-#define ROUNDS_MAX 16u	 /* of some KiB at most, in which one VM is shown at a time */
+#define ROOM_MIN   40960u /* of the host's serial port: for what 256 bytes, all newlines, become */
+#define ROUNDS_MAX 16u	  /* of a few hundred bytes, in which one VM is shown at a time */
 
 /* Held by whoever shows what VMs print: they are read by one CPU at a time. */
 static struct spinlock mux_lock = SPINLOCK_INIT(RANK_CONSOLE, "console mux");

@@ -18,7 +18,7 @@
 #include "vm_console.h"
 
 enum {
-	LINES_BATCH = 4096, /* of one vm_console_lines */
+	LINES_BATCH = 256, /* of one vm_console_lines */
 	CHUNK = 256,
 
 	CSI_MAX = 64,	   /* longer ones are no sequences: back to text */

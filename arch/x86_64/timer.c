@@ -120,8 +120,10 @@ void timer_run(void)
 	struct percpu *cpu = this_cpu();
 	uint64_t flags = spin_lock_irqsave(&cpu->timer_lock);
 	struct heap_node *first;
+	uint64_t now = rdtsc();
 
-	while ((first = heap_min(&cpu->timers)) && (int64_t)(rdtsc() - first->key) >= 0) {
+	/* Those that fall due meanwhile are for the next time: others want the CPU, too. */
+	while ((first = heap_min(&cpu->timers)) && (int64_t)(now - first->key) >= 0) {
 		struct timer *t = container_of(first, struct timer, node);
 
 		heap_remove(&cpu->timers, first);

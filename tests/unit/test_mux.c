@@ -243,11 +243,11 @@ static void test_a_flood_before_the_end_leaves_room(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 1000; i++)
 		print(0, "0123456789012345678901234567890123456789012345678\n");
-	host.room = 20000;
+	host.room = 60000;
 	mux_flush(&vm[0]);
 	assert_true(host.room > 0);
 	for (unsigned i = 0; i < 100; i++) {
-		host.room = 20000;
+		host.room = 60000;
 		boot_run(1);
 	}
 	assert_int_equal(host.len, 1000 * (6 + 50));
@@ -284,7 +284,7 @@ static void test_a_flood_of_one_vm_does_not_hide_the_others(void **state)
 		for (unsigned round = 0; round < 2 * VMS; round++) {
 			for (unsigned i = 0; i < 200; i++)
 				print(who, "0123456789012345678901234567890123456789\n");
-			host.room = 4200; /* what the port has sent meanwhile */
+			host.room = 41000; /* what the port has sent meanwhile */
 			boot_run(1);
 		}
 		assert_non_null(strstr(host.out, "here I am\n"));

@@ -258,7 +258,7 @@ static void test_devices(void **state)
 	(void)state;
 	pc->pic.chip[0].imr = 0xfb;
 	pc->pic.chip[0].isr = 0x12;
-	pc->pic.chip[1].icw2 = 0x28;
+	pc->pic.chip[1].icw2 = 0x2f; /* the low bits do not count */
 	pc->pic.vector = 0x24;
 	pc->pit.counter[2].n = 4711;
 	pc->pit.ticks.owed = 99;
@@ -268,6 +268,9 @@ static void test_devices(void **state)
 	pc->ide[0].drive[1].disk = &pc->disk[1];
 	pc->disk[1].sectors = 4096;
 	pc->overlay[1].page_count = 7;
+	pc->ide[1].drive[0].disk = &pc->disk[2];
+	pc->overlay[2].page_count = 11;
+	says("devices two", "IDE 1.0     written: 11 pages");
 	says("devices two", "PIC master  IRR 00 ISR 12 IMR fb");
 	says("devices two", "vectors from 28");
 	says("devices two", "INT     up, vector 24");
