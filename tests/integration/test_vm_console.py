@@ -83,7 +83,7 @@ def test_a_paste_of_4_kib_loses_nothing(boot, tmp_path):
 def test_a_screen_and_a_keyboard_do(boot):
     """QEMU, since Bochs' keyboard cannot be pressed: the shell, with no serial port."""
     vm = boot("qemu", cmdline="console=none")
-    vm.expect_screen(r"crvm> ")
+    vm.expect_screen(r"(?m)^crvm>")
     vm.machine.sendkey("h", "e", "l", "p", "ret")
     vm.expect_screen(r"switches the machine off")
     vm.machine.sendkey("p", "o", "w", "e", "r", "o", "f", "f", "ret")
