@@ -14,6 +14,10 @@ static const struct {
 
 void vmcs_snapshot_take(struct vmcs_snapshot *s)
 {
+	uint64_t error = 0;
+	/* A VMREAD of a field that the CPU lacks fails, and this field then says so. */
+	bool has_error = vmcs_try_read(VMCS_INSTRUCTION_ERROR, &error);
+
 	*s = (struct vmcs_snapshot){0};
 	for (unsigned i = 0; i < SNAP_COUNT; i++) {
 		uint64_t value;
@@ -23,6 +27,8 @@ void vmcs_snapshot_take(struct vmcs_snapshot *s)
 		s->value[i] = value;
 		s->present[i / 64] |= 1ull << (i % 64);
 	}
+	if (has_error)
+		s->value[SNAP_INSTRUCTION_ERROR] = error;
 }
 
 const char *vmcs_index_name(enum vmcs_index i)
