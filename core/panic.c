@@ -69,6 +69,7 @@ static no_return void panic_say(const struct trap_frame *f, const char *text, ui
 		symbols_backtrace(rip, rbp, backtrace_line);
 	trace_tail(8);
 	show_others();
+	log_err("CPU %u panicked: %s", self, text); /* a screen may have scrolled */
 	if (action == PANIC_REBOOT) {
 		log_err("rebooting in 5 s (panic=reboot)");
 		time_delay_us(5000000);
