@@ -225,7 +225,10 @@ static void regs_here(void *arg)
 	irq_disable();
 	b->vcpu_load(v);
 	for (unsigned i = 0; c->regs && i < REG_COUNT; i++)
-		c->regs->reg[i] = b->get_reg(v, (enum vcpu_reg)i);
+		if (i != REG_XCR0)
+			c->regs->reg[i] = b->get_reg(v, (enum vcpu_reg)i);
+	if (c->regs) /* no backend's */
+		c->regs->reg[REG_XCR0] = c->vm->vcpu[0].xcr0;
 	for (unsigned i = 0; c->regs && i < SEG_COUNT; i++)
 		b->get_segment(v, (enum vcpu_segreg)i, &c->regs->segment[i]);
 	if (!c->regs)
@@ -248,7 +251,7 @@ int manage_get_regs(struct vm *vm, struct manage_regs *r)
 
 int manage_set_reg(struct vm *vm, enum vcpu_reg reg, uint64_t value)
 {
-	if (reg >= REG_COUNT)
+	if (reg >= REG_COUNT || reg == REG_XCR0)
 		return E_INVAL;
 	return regs_call(vm, &(struct reg_call){.vm = vm, .reg = reg, .value = value});
 }
