@@ -19,6 +19,7 @@ include tests/fuzz/fuzz.mk
 include guest-images/firmware/firmware.mk
 include guest-images/labos/labos.mk
 include guest-images/clock64/clock64.mk
+include guest-images/childvm/childvm.mk
 include scripts/run.mk
 include scripts/config.mk
 include scripts/ucore.mk

@@ -312,6 +312,10 @@ static const struct config_key keys[] = {
 			      .set = set_bool,
 			      .offset = MEMBER(exit_port),
 			      .words = on_off},
+	[CONFIG_PRIVILEGED] = {.name = "privileged",
+			       .set = set_bool,
+			       .offset = MEMBER(privileged),
+			       .words = yes_no},
 };
 _Static_assert(array_count(keys) == CONFIG_KEY_COUNT, "a row for each key");
 _Static_assert(CPU_MAX == 64, "the number in the row of `cpu`");

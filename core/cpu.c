@@ -30,6 +30,8 @@ static void cpu_do_work(uint32_t work)
 		smp_serve_calls();
 	if (work & WORK_CONSOLE)
 		console_work();
+	if (work & WORK_HYPERCALL)
+		hypercall_work();
 	if (work & WORK_NMI)
 		log_warn("an NMI came that nobody expected: a hardware fault, or a button");
 }

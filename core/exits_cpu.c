@@ -65,22 +65,19 @@ enum exit_action exit_xsetbv(struct vm_vcpu *vv)
 	return ACT_NEXT;
 }
 
-static int64_t hypercall(struct vm_vcpu *vv)
-{
-	if (!in_ring_0(vv))
-		return E_PERM;
-	switch (vv->v.gpr[REG_RAX]) {
-	case HYPERCALL_IDENTIFY:
-		return HYPERCALL_SIGNATURE;
-	case HYPERCALL_NOP:
-		return OK;
-	default:
-		return E_NOSYS;
-	}
-}
-
 enum exit_action exit_hypercall(struct vm_vcpu *vv)
 {
-	vv->v.gpr[REG_RAX] = (uint64_t)hypercall(vv);
+	uint64_t *rax = &vv->v.gpr[REG_RAX];
+
+	if (!in_ring_0(vv))
+		*rax = (uint64_t)E_PERM;
+	else if (*rax == HYPERCALL_IDENTIFY)
+		*rax = HYPERCALL_SIGNATURE;
+	else if (*rax == HYPERCALL_NOP)
+		*rax = OK;
+	else if (vv->v.vm->hypercall)
+		return vv->v.vm->hypercall(vv);
+	else
+		*rax = (uint64_t)E_NOSYS;
 	return ACT_NEXT;
 }

@@ -51,7 +51,7 @@ static uint64_t account(struct vm_vcpu *vv, struct trace_record *r, uint64_t exi
 /* Answers the exit; false if the loop must be left at once. */
 static bool answer(struct vm_vcpu *vv, const struct virt_backend *b)
 {
-	switch (exit_handle(vv)) {
+	switch (vv->exit(vv)) {
 	case ACT_NEXT:
 		b->skip_insn(&vv->v);
 		break;
@@ -60,6 +60,10 @@ static bool answer(struct vm_vcpu *vv, const struct virt_backend *b)
 	case ACT_BLOCK:
 		b->skip_insn(&vv->v);
 		vv->blocked = vcpu_sleeps(vv);
+		break;
+	case ACT_WAIT:
+		b->skip_insn(&vv->v);
+		vv->blocked = true;
 		break;
 	case ACT_STOP:
 		return false;

@@ -44,7 +44,7 @@ void sched_remove(struct vm_vcpu *vv)
 {
 	const unsigned cpu = this_cpu()->index;
 
-	if (cpus[cpu].loaded == vv)
+	if (cpus[cpu].loaded && (cpus[cpu].loaded == vv || cpus[cpu].loaded == vv->guest))
 		sched_unload();
 	fair_remove(&cpus[cpu].queue, &vv->fair);
 }
@@ -76,8 +76,10 @@ static enum fair_state state_of(struct fair_member *m)
 
 	if (atomic_load(&vv->stopped) || vv->paused)
 		return FAIR_IDLE;
-	if (!vv->blocked)
+	if (!vv->blocked || vv->guest)
 		return FAIR_READY;
+	if (atomic_load(&vv->call) != CALL_NONE)
+		return atomic_load(&vv->call) == CALL_DONE ? FAIR_WOKEN : FAIR_IDLE;
 	return atomic_load(&vv->v.requests) & ~(uint32_t)REQ_STOP ? FAIR_WOKEN : FAIR_IDLE;
 }
 
@@ -85,6 +87,32 @@ static enum fair_state state_of(struct fair_member *m)
 static void slice_over(struct timer *t)
 {
 	(void)t;
+}
+
+void sched_yield(void)
+{
+	struct percpu *cpu = this_cpu();
+
+	cpus[cpu->index].queue.slice_end = rdtsc();
+	atomic_fetch_or(&cpu->work, WORK_VCPU); /* the loop looks around */
+}
+
+/* Who waits goes on waiting: looked at for a request, or for the result of its hypercall. */
+static bool still_waits(struct vm_vcpu *vv)
+{
+	if (atomic_load(&vv->call) == CALL_NONE)
+		return vcpu_sleeps(vv);
+	vv->v.gpr[REG_RAX] = (uint64_t)vv->call_result;
+	atomic_store(&vv->call, CALL_NONE);
+	return false;
+}
+
+/* Whose turn it is: a vCPU lends its own to its guest, while it has nothing to do itself. */
+static struct vm_vcpu *turn_of(struct vm_vcpu *vv)
+{
+	if (unlikely(vv->guest) && atomic_load(&vv->v.requests) & (REQ_IRQ | REQ_NMI))
+		vv->guest->v.vm->child_ops->end(vv->guest, vv);
+	return vv->guest ? vv->guest : vv;
 }
 
 /* Sets what ends the stay in the guest. */
@@ -99,41 +127,59 @@ static void set_deadline(struct vm_vcpu *vv, unsigned cpu)
 	}
 }
 
+/* True: it waits, and has had its look. */
+static bool look_at_waiting(struct fair_queue *q, struct vm_vcpu *vv, struct fair_member *m)
+{
+	if (likely(!vv->blocked))
+		return false;
+	fair_wake(q, m);
+	vv->blocked = still_waits(vv);
+	return vv->blocked;
+}
+
+/* After a turn, or instead of it. Interrupts off before, on afterwards. */
+static void turn_over(struct vm_vcpu *vv, struct vm_vcpu *turn)
+{
+	if (turn != vv)
+		turn->v.vm->child_ops->end(turn, vv);
+	if (atomic_load(&vv->stopped))
+		sched_unload();
+	irq_enable();
+	if (atomic_load(&vv->stopped))
+		vm_ended(vv->v.vm);
+}
+
 bool sched_run(void)
 {
 	const unsigned cpu = this_cpu()->index;
 	struct fair_queue *q = &cpus[cpu].queue;
 	uint64_t now = rdtsc(), ticks;
 	struct fair_member *m = fair_pick(q, now, state_of);
-	struct vm_vcpu *vv;
+	struct vm_vcpu *vv, *turn;
 
 	if (!m)
 		return false;
 	vv = container_of(m, struct vm_vcpu, fair);
 	irq_disable();
-	sched_load(vv);
-	if (vv->blocked) {
-		/* Looked at for a request; asleep it stays if that does not end HLT. */
-		fair_wake(q, m);
-		vv->blocked = vcpu_sleeps(vv);
-		if (vv->blocked) {
-			irq_enable();
-			return true;
-		}
+	turn = turn_of(vv);
+	sched_load(turn);
+	if (turn != vv)
+		turn->v.vm->child_ops->begin(turn, vv);
+	if (look_at_waiting(q, turn, m)) {
+		turn_over(vv, turn);
+		return true;
 	}
 	fair_begin(q, m, now);
-	vv->v.quick = atomic_load(&trace_quick_exits) ? &vcpu_quick_traced : &vcpu_quick;
-	set_deadline(vv, cpu);
-	if (unlikely(!vv->first_tsc))
-		vv->first_tsc = now;
-	vcpu_step(vv);
+	turn->v.quick = turn != vv			  ? NULL
+			: atomic_load(&trace_quick_exits) ? &vcpu_quick_traced
+							  : &vcpu_quick;
+	set_deadline(turn, cpu);
+	if (unlikely(!turn->first_tsc))
+		turn->first_tsc = now;
+	vcpu_step(turn);
 	ticks = rdtsc() - now;
 	fair_charge(m, ticks);
 	vv->ran_ticks += ticks;
-	if (atomic_load(&vv->stopped))
-		sched_unload();
-	irq_enable();
-	if (atomic_load(&vv->stopped))
-		vm_ended(vv->v.vm);
+	turn_over(vv, turn);
 	return true;
 }

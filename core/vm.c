@@ -13,6 +13,7 @@
 #include <crvm/string.h>
 #include <crvm/time.h>
 
+#include "child.h"
 #include "log_priv.h"
 #include "machine.h"
 #include "mux.h"
@@ -77,6 +78,11 @@ void vm_stop(struct vm_vcpu *vv, bool dump, const char *fmt, ...)
 	va_start(ap, fmt);
 	str_vprintf(why, sizeof(why), fmt, ap);
 	va_end(ap);
+	if (vm->child_ops) {
+		leave_guest(vm);
+		vm->child_ops->stopped(vm, why);
+		return;
+	}
 	mux_flush(vm);
 	leave_guest(vm);
 	if (dump) {
@@ -143,15 +149,16 @@ static const struct msr_ops *msr_ops(void)
 	return &ops;
 }
 
-static int build_vcpu(struct vm *vm)
+int vm_build_vcpu(struct vm *vm)
 {
 	struct vm_vcpu *vv = arena_alloc(&vm->arena, sizeof(*vv), 64);
+	int err;
 
 	if (!vv)
 		return E_NOMEM;
-	vm->vcpu = vv;
 	vv->v.vm = vm;
 	vv->v.deadline = ~0ul;
+	vv->exit = vm->child_ops ? vm->child_ops->exit : exit_handle;
 	vv->v.quick = &vcpu_quick;
 	vv->quick_ticks = (uint32_t)time_ns_to_tsc(QUICK_NS);
 	vv->fpu = arena_alloc(&vm->arena, fpu_area_size(), FPU_AREA_ALIGN);
@@ -166,10 +173,15 @@ static int build_vcpu(struct vm *vm)
 		.cache = &vv->emu,
 		.phys_bits = (uint8_t)cpuid_policy_phys_bits(&vm->cpuid),
 	};
-	return machine.backend->vcpu_init(&vv->v, vm->virt, &vm->arena);
+	err = machine.backend->vcpu_init(&vv->v, vm->virt, &vm->arena);
+	if (err)
+		return err;
+	vm->vcpu = vv;
+	msr_policy_for_each_passthrough(&vm->cpuid, pass_msr, vm);
+	return OK;
 }
 
-static int vm_build(struct vm *vm)
+int vm_build_bare(struct vm *vm)
 {
 	struct cpuid_config cpuid = {
 		.tsc_khz = (uint32_t)time_tsc_khz(),
@@ -180,6 +192,14 @@ static int vm_build(struct vm *vm)
 	if (!machine.backend->offers(VIRT_RDTSCP))
 		cpuid_config_withhold(&cpuid, CPUID_F_RDTSCP);
 	cpuid_policy_build(&vm->cpuid, &cpuid, &cpu_ops_native);
+	return err;
+}
+
+static int vm_build(struct vm *vm)
+{
+	int err = vm_build_bare(vm);
+
+	vm->hypercall = hypercall_exit;
 	if (!err)
 		err = arena_blocks(&vm->arena, vm->config.mem, map_block, vm);
 	if (!err)
@@ -187,28 +207,27 @@ static int vm_build(struct vm *vm)
 	if (!err)
 		err = pc_build(vm);
 	if (!err)
-		err = build_vcpu(vm);
+		err = vm_build_vcpu(vm);
 	if (err)
 		return err;
-	msr_policy_for_each_passthrough(&vm->cpuid, pass_msr, vm);
 	machine.backend->intercept_port(vm->virt, PORT_DELAY_0, false);
 	machine.backend->intercept_port(vm->virt, PORT_DELAY_1, false);
 	return OK;
 }
 
 /* The lowest number that no VM has; VM_MAX: there is none. */
-static unsigned free_slot(void)
+unsigned vm_free_slot(void)
 {
 	unsigned slot = 0;
 
-	while (slot < vm_count && vms[slot])
+	while (slot < VM_MAX && (vms[slot] || children[slot]))
 		slot++;
 	return slot;
 }
 
 int vm_create(const struct vm_config *config, const struct vm_image *own, struct vm **out)
 {
-	const unsigned slot = free_slot();
+	const unsigned slot = vm_free_slot();
 	struct arena arena;
 	struct vm *vm;
 	int err = E_NOMEM;
@@ -239,15 +258,17 @@ int vm_create(const struct vm_config *config, const struct vm_image *own, struct
 	if (out)
 		*out = vm;
 	vms[slot] = vm;
-	if (slot == vm_count)
-		vm_count++;
+	if (slot >= vm_count)
+		vm_count = slot + 1;
 	return OK;
 }
 
 void vm_destroy(struct vm *vm)
 {
-	struct arena arena = vm->arena;
+	struct arena arena;
 
+	child_reap(vm);
+	arena = vm->arena;
 	mux_detach(vm);
 	vms[vm->id] = NULL;
 	while (vm_count && !vms[vm_count - 1])
@@ -255,30 +276,49 @@ void vm_destroy(struct vm *vm)
 	arena_destroy(&arena);
 }
 
-int vm_power_on(struct vm *vm)
+void vm_power_on_vcpu(struct vm_vcpu *vv, const struct irq_source *irq)
 {
 	const struct virt_backend *b = machine.backend;
-	struct vm_vcpu *vv = vm->vcpu;
-	int err;
 
 	sched_unload();
 	irq_disable();
-	vm->again = false;
-	pc_reset(vm->pc);
 	fpu_area_reset(vv->fpu);
 	vv->xcr0 = 1;
 	vv->blocked = false;
-	vv->events = (struct event_queue){.irq = &vm->pc->irq};
+	vv->guest = NULL;
+	atomic_store(&vv->call, CALL_NONE);
+	vv->events = (struct event_queue){.irq = irq};
 	vv->emu = (struct emu_cache){0};
-	msr_policy_init(&vv->msr, msr_ops(), &vv->v, &vm->cpuid);
+	msr_policy_init(&vv->msr, msr_ops(), &vv->v, &vv->v.vm->cpuid);
 	/* What the TLB has of the last run's page tables. */
 	atomic_store(&vv->v.requests, REQ_FLUSH);
 	b->vcpu_load(&vv->v);
 	b->vcpu_reset(&vv->v);
 	if (b->offers(VIRT_TSC_OFFSET))
 		b->set_reg(&vv->v, REG_TSC_OFFSET, 0 - rdtsc());
+}
+
+/* Its children are its no more; the boot CPU destroys them. None of its vCPUs runs. */
+static void leave_children(struct vm *vm)
+{
+	vm->life++;
+	for (unsigned i = 0; i < VM_CHILD_MAX; i++)
+		vm->children[i] = NULL;
+	if (vm->config.privileged)
+		smp_kick(&percpus[0], WORK_HYPERCALL);
+}
+
+int vm_power_on(struct vm *vm)
+{
+	struct vm_vcpu *vv = vm->vcpu;
+	int err;
+
+	vm->again = false;
+	vm_power_on_vcpu(vv, &vm->pc->irq);
+	leave_children(vm);
+	pc_reset(vm->pc);
 	err = pc_boot(vm);
-	b->vcpu_unload(&vv->v);
+	machine.backend->vcpu_unload(&vv->v);
 	atomic_store(&vv->stopped, err != OK);
 	irq_enable();
 	return err;
@@ -312,6 +352,7 @@ void vm_off(struct vm *vm)
 	vm->again = false;
 	atomic_store(&vm->state, VM_STOPPED);
 	atomic_fetch_sub(&on_count, 1);
+	leave_children(vm);
 	mux_wake();
 }
 
@@ -331,6 +372,7 @@ void vm_ended(struct vm *vm)
 		one_less();
 		return;
 	}
+	leave_children(vm);
 	for (unsigned i = 0; i < vm->config.cpus; i++)
 		sched_remove(&vm->vcpu[i]);
 }

@@ -21,6 +21,8 @@
 
 #define VM_MAX 64u
 
+#define VM_CHILD_MAX 8u /* children of one VM: child.h */
+
 enum vm_state { VM_CREATED, VM_RUNNING, VM_PAUSED, VM_STOPPED };
 
 /* What the run loop does after an exit. */
@@ -29,15 +31,21 @@ enum exit_action {
 	ACT_RETRY, /* on, at the same instruction */
 	ACT_BLOCK, /* past the instruction; the vCPU sleeps until an event comes */
 	ACT_STOP,  /* the VM has been stopped */
+	ACT_WAIT,  /* past the instruction; no turn until what it waits for is done */
 };
+
+/* A hypercall whose caller waits while the boot CPU does it. */
+enum vm_call_state { CALL_NONE, CALL_ASKED, CALL_BEGUN, CALL_DONE };
 
 /* A vCPU with all that core/ keeps of it; struct vcpu is what the backend sees. */
 struct vm_vcpu {
 	struct vcpu v;
+	enum exit_action (*exit)(
+		struct vm_vcpu *vv); /* answers v.exit: exit_handle, but for children */
 	struct event_queue events;
 	struct percpu *cpu;	 /* where it runs */
 	struct fair_member fair; /* of that CPU's queue */
-	bool blocked;		 /* waits for an event, in HLT; its CPU only */
+	bool blocked;		 /* waits: in HLT, for its call, for its guest; its CPU only */
 	_Atomic bool stopped;	 /* until its VM is powered on */
 	bool paused;		 /* does not run, its VM's time stands still; its CPU only */
 	uint64_t ran_ticks;	 /* TSC ticks that it has had of its CPU */
@@ -52,6 +60,9 @@ struct vm_vcpu {
 	struct trace_ring *trace; /* of `cpu` */
 	struct emu_cache emu;
 	struct emu_env emu_env;
+	_Atomic uint32_t call; /* enum vm_call_state */
+	int64_t call_result;   /* CALL_DONE */
+	struct vm_vcpu *guest; /* a child's vCPU, which has its turns; its CPU only */
 };
 
 /* Bytes of a boot module; they stay where they are. */
@@ -61,6 +72,18 @@ struct vm_image {
 };
 
 struct pc;
+struct child;
+
+/* What a VM without a PC (child.h) does otherwise. On the CPU of its parent. */
+struct vm_child_ops {
+	enum exit_action (*exit)(struct vm_vcpu *vv);
+	/* Loaded, before a turn in the place of `parent`. */
+	void (*begin)(struct vm_vcpu *vv, struct vm_vcpu *parent);
+	/* After it, and if there is to be none: the parent may have reason to go on. */
+	void (*end)(struct vm_vcpu *vv, struct vm_vcpu *parent);
+	/* What vm_stop says. */
+	void (*stopped)(struct vm *vm, const char *why);
+};
 
 struct vm {
 	char name[VM_NAME_MAX];
@@ -84,6 +107,12 @@ struct vm {
 	uint64_t mux_printed; /* mux.c: what it had printed */
 	uint64_t mux_since;   /* at this time */
 	int exit_code;	      /* written to the debug-exit port; -1: none */
+	/* Hypercalls but the first two; NULL: there are none. */
+	enum exit_action (*hypercall)(struct vm_vcpu *vv);
+	const struct vm_child_ops *child_ops; /* NULL: it has a PC */
+	struct child *child;		      /* likewise; in its own arena */
+	struct vm *children[VM_CHILD_MAX];    /* boot CPU's loop changes it, while no vCPU runs */
+	uint32_t life;			      /* how often it was powered on */
 };
 
 static inline struct vm_vcpu *vm_vcpu_of(struct vcpu *v)
@@ -115,6 +144,15 @@ void vm_off(struct vm *vm);
 void vm_time_resume(struct vm *vm);
 /* Gives all its memory back, scrubbed. It is off; boot CPU. */
 void vm_destroy(struct vm *vm);
+/*
+ * Parts of these, for VMs without a PC: a number that no VM has (VM_MAX: there is none); the VM's
+ * share of the backend, and what CPUID says; its vCPU; that as at power-on, which stays loaded,
+ * with interrupts off.
+ */
+unsigned vm_free_slot(void);
+must_check int vm_build_bare(struct vm *vm);
+must_check int vm_build_vcpu(struct vm *vm);
+void vm_power_on_vcpu(struct vm_vcpu *vv, const struct irq_source *irq);
 /* Everything as at power-on. On its CPU, with none of its vCPUs in the guest. */
 must_check int vm_power_on(struct vm *vm);
 /*
@@ -156,6 +194,8 @@ bool sched_run(void);
 void vcpu_request(struct vm_vcpu *vv, uint32_t requests);
 /* Unloads what is loaded on this CPU. */
 void sched_unload(void);
+/* The vCPU that runs here gives up the rest of its slice. */
+void sched_yield(void);
 
 /* trace_rings.c. This CPU's ring, made if need be. */
 struct trace_ring *trace_ring_here(void);
@@ -165,6 +205,11 @@ void trace_dump_all(uint64_t max);
 void trace_tail(unsigned count);
 /* Whether quick exits are recorded too; looked at when a time slice begins. */
 extern atomic_bool trace_quick_exits;
+
+/* hypercall.c: all but the first two. */
+enum exit_action hypercall_exit(struct vm_vcpu *vv);
+/* WORK_HYPERCALL came: carries out what vCPUs wait for. Boot CPU's loop. */
+void hypercall_work(void);
 
 /* quick.c: exits that are answered within run(). */
 extern const struct vcpu_quick vcpu_quick, vcpu_quick_traced;

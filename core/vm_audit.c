@@ -6,18 +6,27 @@
 #include <crvm/nested_audit.h>
 #include <crvm/status.h>
 
+#include "child.h"
 #include "log_priv.h"
 #include "machine.h"
 #include "vm.h"
 
+/* With a PC or without. */
+static const struct vm *vm_numbered(unsigned i)
+{
+	return vms[i] ? vms[i] : children[i];
+}
+
 static bool is_ram(void *ctx, gpa_t gpa, hpa_t hpa, uint64_t len, unsigned flags)
 {
-	struct vm *const *all = ctx;
-
+	(void)ctx;
 	(void)flags;
-	for (unsigned i = 0; i < vm_count; i++)
-		if (all[i] && frames_owner(hpa) == all[i]->arena.owner)
-			return gmem_ptr(&all[i]->mem, gpa, len) == phys_to_virt(hpa);
+	for (unsigned i = 0; i < VM_MAX; i++) {
+		const struct vm *vm = vm_numbered(i);
+
+		if (vm && frames_owner(hpa) == vm->arena.owner)
+			return gmem_ptr(&vm->mem, gpa, len) == phys_to_virt(hpa);
+	}
 	return false;
 }
 
@@ -29,15 +38,16 @@ bool vm_audit(void)
 	unsigned count = 0;
 	uint64_t pages = 0;
 
-	for (unsigned i = 0; i < vm_count; i++) {
-		if (!vms[i])
+	for (unsigned i = 0; i < VM_MAX; i++) {
+		const struct vm *vm = vm_numbered(i);
+
+		if (!vm)
 			continue;
-		names[count] = vms[i]->name;
+		names[count] = vm->name;
 		list[count++] = (struct nested_audit_vm){
-			.vm = vms[i]->virt,
-			.owner = vms[i]->arena.owner,
+			.vm = vm->virt,
+			.owner = vm->arena.owner,
 			.ram = is_ram,
-			.ctx = vms,
 		};
 	}
 	if (!count)

@@ -82,7 +82,8 @@ struct vm_config {
 	unsigned weight; /* share of a CPU's time, against that of others there */
 	bool autostart;
 	enum vm_restart restart;
-	bool exit_port; /* a write to port F4h stops the VM */
+	bool exit_port;	 /* a write to port F4h stops the VM */
+	bool privileged; /* its hypercalls may manage VMs */
 };
 
 struct vm_config_error {

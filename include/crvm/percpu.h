@@ -13,11 +13,12 @@
 
 /* Reasons for which a sleeping CPU's loop must look around (percpu.work). */
 enum cpu_work {
-	WORK_TIMER = 1u << 0,	/* the earliest deadline has passed */
-	WORK_CALL = 1u << 1,	/* smp_call waits in the mailbox */
-	WORK_CONSOLE = 1u << 2, /* console input has come */
-	WORK_NMI = 1u << 3,	/* an NMI came that nobody expected */
-	WORK_VCPU = 1u << 4,	/* something was asked of a vCPU here */
+	WORK_TIMER = 1u << 0,	  /* the earliest deadline has passed */
+	WORK_CALL = 1u << 1,	  /* smp_call waits in the mailbox */
+	WORK_CONSOLE = 1u << 2,	  /* console input has come */
+	WORK_NMI = 1u << 3,	  /* an NMI came that nobody expected */
+	WORK_VCPU = 1u << 4,	  /* something was asked of a vCPU here */
+	WORK_HYPERCALL = 1u << 5, /* boot CPU: a vCPU waits for its hypercall */
 };
 
 enum cpu_state { CPU_ABSENT, CPU_STARTING, CPU_ONLINE, CPU_FAILED };

@@ -120,6 +120,46 @@ static bool stream_was_right(void)
 	return true;
 }
 
+static struct hypercall_trap trap = {.kind = HYPERCALL_TRAP_IO, .at = 0x3f8, .size = 8};
+static struct hypercall_packet packet;
+/* mov $0x3f8, %dx; 1: out %al, %dx; jmp 1b */
+static const uint8_t child_code[] = {0xba, 0xf8, 0x03, 0xee, 0xeb, 0xfd};
+
+static int64_t call(uint64_t number, uint64_t rdi, uint64_t rsi, uint64_t rdx, uint64_t rcx)
+{
+	int64_t result;
+
+	__asm__ volatile("vmcall"
+			 : "=a"(result)
+			 : "a"(number), "D"(rdi), "S"(rsi), "d"(rdx), "c"(rcx)
+			 : "memory");
+	return result;
+}
+
+/* Child 1, which writes to a trapped port for ever. */
+static bool make_child(void)
+{
+	return call(HYPERCALL_GUEST_CREATE, 0, 0, 0, 0) == 1 &&
+	       !call(HYPERCALL_GUEST_ADD_MEMORY, 1, 0, 0x10000, 0) &&
+	       !call(HYPERCALL_GUEST_WRITE, 1, 0x1000, (uint64_t)child_code, sizeof(child_code)) &&
+	       !call(HYPERCALL_GUEST_SET_TRAP, 1, (uint64_t)&trap, 0, 0) &&
+	       !call(HYPERCALL_VCPU_CREATE, 1, 0x1000, HYPERCALL_MODE_REAL, 0);
+}
+
+/* As MEASURE, but that RSI is an argument. */
+static void measure_resume(void)
+{
+	for (unsigned i = 0; i < SAMPLES; i++) {
+		uint32_t start, end;
+
+		__asm__ volatile("rdtsc" : "=a"(start) : : "rdx", "memory");
+		(void)call(HYPERCALL_VCPU_RESUME, 1, (uint64_t)&packet, 0, 0);
+		__asm__ volatile("rdtsc" : "=a"(end) : : "rdx", "memory");
+		sample[i] = end - start;
+	}
+	print_samples("vcpu_resume_roundtrip", 0);
+}
+
 int bench_main(void)
 {
 	MEASURE("rdtsc", "", "rdtsc", 0);
@@ -136,6 +176,16 @@ int bench_main(void)
 		"rep insl", (uint64_t)buffer);
 	if (!stream_was_right()) {
 		print_text("bench: REP INS read wrong numbers\n");
+		return 1;
+	}
+	MEASURE("hypercall", "mov %%r8, %%rax", "vmcall", HYPERCALL_NOP);
+	if (!make_child()) {
+		print_text("bench: no child\n");
+		return 1;
+	}
+	measure_resume();
+	if (packet.kind != HYPERCALL_PACKET_IO) {
+		print_text("bench: the child is gone\n");
 		return 1;
 	}
 	print_text("bench done\n");

@@ -13,7 +13,7 @@
 #include "run_machine.h"
 
 #define TABLES	   0x38000ul
-#define ARENA_SIZE 65536u
+#define ARENA_SIZE 0x80000u
 
 struct machine machine;
 struct run_around run_around;
@@ -33,10 +33,21 @@ static struct run_vm *run_vm_of(const struct vcpu *v)
 
 void vm_stop(struct vm_vcpu *vv, bool dump, const char *fmt, ...)
 {
-	struct run_vm *m = run_vm_of(&vv->v);
+	struct vm *vm = vv->v.vm;
+	struct run_vm *m = vm->child_ops ? NULL : run_vm_of(&vv->v);
 	va_list ap;
 
 	va_start(ap, fmt);
+	if (!m) {
+		char why[256];
+
+		vsnprintf(why, sizeof(why), fmt, ap);
+		va_end(ap);
+		atomic_store(&vv->stopped, true);
+		atomic_fetch_or(&vv->v.requests, REQ_STOP);
+		vm->child_ops->stopped(vm, why);
+		return;
+	}
 	vsnprintf(m->stop_reason, sizeof(m->stop_reason), fmt, ap);
 	va_end(ap);
 	m->stops++;
@@ -358,6 +369,7 @@ static void add_vcpu(struct run_vm *m)
 	struct vm_vcpu *vv = &m->vcpu;
 
 	m->vm.vcpu = vv;
+	vv->exit = exit_handle;
 	vv->v.vm = &m->vm;
 	vv->v.deadline = ~0ul;
 	vv->quick_ticks = 1u << 30;

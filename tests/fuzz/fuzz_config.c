@@ -124,6 +124,7 @@ static void write_vm(FILE *f, const struct vm_config *c)
 		console[c->console], c->ticks ? "coalesce" : "catchup", c->vpid ? "on" : "off",
 		c->weight, c->autostart ? "yes" : "no", restart[c->restart]);
 	fprintf(f, "exit-port=%s\n", c->exit_port ? "on" : "off");
+	fprintf(f, "privileged=%s\n", c->privileged ? "yes" : "no");
 }
 
 /* Where a thing stood is not what it is. */

@@ -39,6 +39,7 @@ class Case:
     mem: str = "4M"
     cpu: int = -1  # -1: in turn
     vpid: bool = True
+    privileged: bool = False
     stop: str = PASSED  # why the VM stops: all of the text must match
     lines: tuple = None  # expected, in this order, among what it prints; None: PASS
     absent: str = r"FAIL .*"  # must not be printed
@@ -59,6 +60,7 @@ class Batch:
     mem: int = 512  # MiB of the machine
     seconds: int = 60  # from power-on to the end of all guests
     extra: tuple = ()  # lines of bochsrc
+    modules: tuple = ()  # guests that only lie there, as boot modules
 
 
 def cases(*names, **more):
@@ -210,6 +212,18 @@ WILD = [
 ]
 
 # The longest first: batches run on all cores of the host.
+HYPERCALLS = [
+    Case("child", cpu=0, privileged=True),
+    Case("child", name="child-too", cpu=1, privileged=True),
+    Case("hypercall", lines=(r"written whole", r"PASS hypercall")),
+]
+
+ADMINS = [
+    Case("admin", name="admin-1", cpu=0, privileged=True),
+    Case("admin", name="admin-2", cpu=1, privileged=True),
+    Case("child-spin", cpu=1, lines=(), ends=False, privileged=True),
+]
+
 BATCHES = [
     Batch("chaos", CHAOS, cpus=1, seconds=200),
     Batch("stops", STOPS, cpus=1),
@@ -222,4 +236,6 @@ BATCHES = [
     Batch("parallel", PARALLEL, cpus=4),
     Batch("memory", [Case("memory", mem="512M"), Case("spin", name="beside")], cpus=1, mem=768),
     Batch("wild", WILD),
+    Batch("hypercalls", HYPERCALLS),
+    Batch("admins", ADMINS, seconds=150, modules=("witness", "child-spin")),
 ]

@@ -4,9 +4,9 @@
 GUEST_SRC := $(sort $(wildcard tests/guests/real/*.c tests/guests/prot/*.c tests/guests/long/*.c))
 GUEST_BIN := $(foreach s,$(GUEST_SRC),$(B)/guests/$(basename $(notdir $(s))).bin)
 GUEST_LIB := tests/guests/lib/start.S tests/guests/lib/print.c tests/guests/lib/trap.c
-GUEST_DEP := $(GUEST_LIB) $(wildcard tests/guests/lib/*.h tests/guests/*/*.h) tests/guests/lib/guest.lds tests/guests/guests.mk
+GUEST_DEP := $(GUEST_LIB) include/crvm/hypercall.h $(wildcard tests/guests/lib/*.h tests/guests/*/*.h) tests/guests/lib/guest.lds tests/guests/guests.mk
 
-GUEST_CFLAGS := -std=gnu17 -O1 -g0 -Wall -Wextra -Werror -Wno-array-bounds -Itests/guests/lib -ffreestanding -fno-pic -fno-pie \
+GUEST_CFLAGS := -std=gnu17 -O1 -g0 -Wall -Wextra -Werror -Wno-array-bounds -Itests/guests/lib -Iinclude -ffreestanding -fno-pic -fno-pie \
 	-mno-red-zone -mgeneral-regs-only -fno-stack-protector -fcf-protection=none -fno-strict-aliasing \
 	-fno-asynchronous-unwind-tables -fno-builtin -fno-tree-loop-distribute-patterns -nostdlib -static -no-pie \
 	-Wl,--build-id=none -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -Wl,-T,tests/guests/lib/guest.lds

@@ -29,6 +29,8 @@ def chosen(batch):
 def module_of(index, case, cpus):
     cpu = case.cpu if case.cpu >= 0 else index % cpus
     line = f"guest name={case.name} mem={case.mem} cpu={cpu} vpid={'on' if case.vpid else 'off'}"
+    if case.privileged:
+        line += " privileged=yes"
     return BUILD / "guests" / f"{case.file}.bin", line
 
 
@@ -90,6 +92,7 @@ def test_guests(boot, batch):
     missing = [c.file for c in cases if not (BUILD / "guests" / f"{c.file}.bin").exists()]
     assert not missing, f"not built (make guests): {missing}"
     modules = [module_of(i, c, batch.cpus) for i, c in enumerate(cases)]
+    modules += [(BUILD / "guests" / f"{name}.bin", name) for name in batch.modules]
     machine = boot("bochs", modules=modules, cpus=batch.cpus, mem=batch.mem, extra=list(batch.extra))
     faults = []
     try:

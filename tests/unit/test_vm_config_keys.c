@@ -36,6 +36,7 @@ static void test_defaults(void **state)
 	assert_true(c->autostart);
 	assert_int_equal(c->restart, VM_RESTART_RESET);
 	assert_false(c->exit_port);
+	assert_false(c->privileged);
 }
 
 static void test_all_keys_together(void **state)
@@ -114,6 +115,7 @@ static void test_sets_of_words(void **state)
 		{"autostart", SET(autostart), {"no", "yes"}, "no or yes"},
 		{"restart", SET(restart), {"never", "reset", "always"}, "never, reset or always"},
 		{"exit-port", SET(exit_port), {"off", "on"}, "off or on"},
+		{"privileged", SET(privileged), {"no", "yes"}, "no or yes"},
 	};
 	static const char *const wrong[] = {"",	   "1",	    "0",    "x",    "serialx",
 					    "nev", "onoff", "true", "no ne"};

@@ -18,6 +18,7 @@
 #include <crvm/smp.h>
 #include <crvm/status.h>
 #include <crvm/time.h>
+#include "../../core/child.h"
 #include "../../core/log_priv.h"
 #include "../../core/machine.h"
 #include "../../core/mux.h"
@@ -32,6 +33,7 @@
 struct machine machine;
 uintptr_t direct_map_base;
 const struct vcpu_quick vcpu_quick;
+struct vm *children[VM_MAX];
 
 static struct {
 	char text[8192]; /* all lines of the log */
@@ -61,6 +63,28 @@ static struct cpuid_regs cpuid_all(void *ctx, uint32_t leaf, uint32_t subleaf)
 }
 
 const struct cpu_ops cpu_ops_native = {.cpuid = cpuid_all};
+
+enum exit_action exit_handle(struct vm_vcpu *vv)
+{
+	(void)vv;
+	return ACT_STOP;
+}
+
+enum exit_action hypercall_exit(struct vm_vcpu *vv)
+{
+	(void)vv;
+	return ACT_NEXT;
+}
+
+void child_reap(const struct vm *parent)
+{
+	(void)parent;
+}
+
+void smp_kick(struct percpu *cpu, enum cpu_work work)
+{
+	atomic_fetch_or(&cpu->work, work);
+}
 
 static void *block_new(size_t size, size_t align)
 {

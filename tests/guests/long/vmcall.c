@@ -38,8 +38,13 @@ void guest_main(void)
 	CHECK_EQ(vmcall(1), 0);
 	CHECK_EQ(user_call(in_user, 0), USER_DONE);
 	CHECK(user_result >> 63); /* refused */
+	CHECK_EQ(vmcall(2), 1);
+	CHECK_EQ(vmcall(3), 0); /* three bytes of low memory, to the console */
+	CHECK_EQ(vmcall(4), 0);
+	CHECK(vmcall(5) < 1000000000000);
+	CHECK(vmcall(6) > 1500000000000000000);
 	/* Any number, forever: here 1000 times. */
-	for (uint64_t n = 2; n < 1000; n++)
+	for (uint64_t n = 7; n < 1000; n++)
 		CHECK(vmcall(n) >> 63);
 	CHECK(vmcall(~0ul) >> 63);
 	CHECK(vmcall(1ul << 32) >> 63); /* all of RAX counts */
