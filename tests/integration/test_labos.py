@@ -240,7 +240,7 @@ def test_screen_scrolls_and_cursor_follows(pc):
     ask(vm, "help")
     ask(vm, "echo " + "y" * 100)
     vm.send("ec")
-    vm.expect("ec$")
+    vm.expect_screen(r"(?m)^labos> ec$")
     rows = vm.screen_text().rstrip("\n").split("\n")
     assert rows[24] == "labos> ec"
     assert rows[22:24] == ["y" * 80, "y" * 20]
