@@ -136,9 +136,7 @@ struct child *child_find(const struct vm *parent, uint64_t number)
 
 static bool has_lost_parent(const struct child *c)
 {
-	uint32_t state = atomic_load(&c->parent->state);
-
-	return c->parent_life != c->parent->life || (state != VM_RUNNING && state != VM_PAUSED);
+	return !vm_is_on(c->parent) || c->parent_life != c->parent->life;
 }
 
 void child_reap(const struct vm *parent)

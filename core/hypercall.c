@@ -142,10 +142,9 @@ void hypercall_work(void)
 	child_reap(NULL);
 	for (unsigned i = 0; i < VM_MAX; i++) {
 		struct vm *vm = i < vm_count ? vms[i] : NULL;
-		uint32_t state = vm ? atomic_load(&vm->state) : VM_STOPPED;
 		uint32_t asked = CALL_ASKED;
 
-		if ((state == VM_RUNNING || state == VM_PAUSED) &&
+		if (vm && vm_is_on(vm) &&
 		    atomic_compare_exchange_strong(&vm->vcpu[0].call, &asked, CALL_BEGUN))
 			carry_out(vm);
 	}

@@ -17,12 +17,6 @@ static uint32_t state(const struct vm *vm)
 	return atomic_load(&vm->state);
 }
 
-/* On a CPU: it has one of these states, and its vCPU belongs to a CPU. */
-static bool is_on(const struct vm *vm)
-{
-	return state(vm) == VM_RUNNING || state(vm) == VM_PAUSED;
-}
-
 /* Runs fn(vm) on the VM's CPU, between two turns of its vCPU. */
 static int on_its_cpu(struct vm *vm, void (*fn)(void *vm))
 {
@@ -64,7 +58,7 @@ static int settle(struct vm *vm)
 
 int manage_start(struct vm *vm)
 {
-	int err = is_on(vm) ? E_BUSY : settle(vm);
+	int err = vm_is_on(vm) ? E_BUSY : settle(vm);
 
 	return err ? err : vm_start(vm);
 }
@@ -114,7 +108,7 @@ static void off_here(void *arg)
 
 int manage_stop(struct vm *vm)
 {
-	int err = is_on(vm) ? on_its_cpu(vm, off_here) : E_BUSY;
+	int err = vm_is_on(vm) ? on_its_cpu(vm, off_here) : E_BUSY;
 
 	if (!err)
 		log_printf("VM %s stopped: from outside\n", vm->name);
@@ -123,14 +117,14 @@ int manage_stop(struct vm *vm)
 
 int manage_reset(struct vm *vm)
 {
-	int err = is_on(vm) ? on_its_cpu(vm, off_here) : E_BUSY;
+	int err = vm_is_on(vm) ? on_its_cpu(vm, off_here) : E_BUSY;
 
 	return err ? err : vm_start(vm);
 }
 
 int manage_destroy(struct vm *vm)
 {
-	int err = is_on(vm) ? E_BUSY : settle(vm);
+	int err = vm_is_on(vm) ? E_BUSY : settle(vm);
 
 	if (!err)
 		vm_destroy(vm);
@@ -156,7 +150,7 @@ int manage_set_weight(struct vm *vm, unsigned weight)
 
 	if (!weight || weight > WEIGHT_MAX)
 		return E_INVAL;
-	if (is_on(vm))
+	if (vm_is_on(vm))
 		return smp_call(vm->vcpu[0].cpu, set_weight_here, &c);
 	set_weight_here(&c);
 	return OK;
@@ -171,7 +165,7 @@ static void leave_cpu(void *arg)
 {
 	struct move_call *c = arg;
 
-	c->left = is_on(c->vm);
+	c->left = vm_is_on(c->vm);
 	if (!c->left)
 		return;
 	pc_stop(c->vm->pc);
@@ -195,7 +189,7 @@ int manage_set_cpu(struct vm *vm, unsigned cpu)
 
 	if (cpu >= cpu_count || atomic_load(&percpus[cpu].state) != CPU_ONLINE)
 		return E_NODEV;
-	if (is_on(vm) && vm->vcpu[0].cpu != &percpus[cpu]) {
+	if (vm_is_on(vm) && vm->vcpu[0].cpu != &percpus[cpu]) {
 		err = smp_call(vm->vcpu[0].cpu, leave_cpu, &c);
 		if (!err && c.left)
 			err = smp_call(&percpus[cpu], enter_cpu, &c);
@@ -269,7 +263,7 @@ int manage_set_reg(struct vm *vm, enum vcpu_reg reg, uint64_t value)
 
 int manage_inject_nmi(struct vm *vm)
 {
-	if (!is_on(vm))
+	if (!vm_is_on(vm))
 		return E_BUSY;
 	vcpu_request(&vm->vcpu[0], REQ_NMI);
 	return OK;
@@ -293,5 +287,5 @@ int manage_inject_irq(struct vm *vm, unsigned irq)
 
 	if (irq >= PC_IRQ_COUNT || irq == PIC_IRQ_CASCADE)
 		return E_INVAL;
-	return is_on(vm) ? smp_call(vm->vcpu[0].cpu, irq_here, &c) : E_BUSY;
+	return vm_is_on(vm) ? smp_call(vm->vcpu[0].cpu, irq_here, &c) : E_BUSY;
 }

@@ -209,10 +209,9 @@ void mux_work(void)
 static void input_here(void *arg)
 {
 	struct vm *vm = arg;
-	const uint32_t state = atomic_load(&vm->state);
 
 	/* It may have ended meanwhile; then no alarm may be set. */
-	if (state == VM_RUNNING || state == VM_PAUSED)
+	if (vm_is_on(vm))
 		pc_input(vm->pc);
 }
 
@@ -223,7 +222,7 @@ static void type(struct vm *vm, const uint8_t *bytes, unsigned n)
 	if (taken < n && !dropping)
 		log_direct("\a", 1);
 	dropping = taken < n;
-	if (atomic_load(&vm->state) == VM_CREATED || atomic_load(&vm->state) == VM_STOPPED)
+	if (!vm_is_on(vm))
 		return; /* it will find the bytes when it is on */
 	if (smp_call(vm->vcpu[0].cpu, input_here, vm))
 		log_warn("VM %s: its CPU does not answer", vm->name);

@@ -342,7 +342,7 @@ static bool may_restart(struct vm *vm)
 
 void vm_off(struct vm *vm)
 {
-	if (atomic_load(&vm->state) != VM_RUNNING && atomic_load(&vm->state) != VM_PAUSED)
+	if (!vm_is_on(vm))
 		return;
 	leave_guest(vm);
 	pc_stop(vm->pc);

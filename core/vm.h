@@ -115,6 +115,15 @@ struct vm {
 	uint32_t life;			      /* how often it was powered on */
 };
 
+/* Powered on: its vCPU is in a CPU's queue, running or not. Any CPU; it may end by itself at any
+ * time. */
+static inline bool vm_is_on(const struct vm *vm)
+{
+	const uint32_t state = atomic_load(&vm->state);
+
+	return state == VM_RUNNING || state == VM_PAUSED;
+}
+
 static inline struct vm_vcpu *vm_vcpu_of(struct vcpu *v)
 {
 	return container_of(v, struct vm_vcpu, v);
