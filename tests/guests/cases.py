@@ -224,6 +224,9 @@ ADMINS = [
     Case("child-spin", cpu=1, lines=(), ends=False, privileged=True),
 ]
 
+# That no frame is lost is for test_cycles.py.
+CYCLES = [Case("cycles", name=f"cycles-{i}", cpu=i % 2, privileged=True) for i in (1, 2)]
+
 BATCHES = [
     Batch("chaos", CHAOS, cpus=1, seconds=200),
     Batch("stops", STOPS, cpus=1),
@@ -238,4 +241,5 @@ BATCHES = [
     Batch("wild", WILD),
     Batch("hypercalls", HYPERCALLS),
     Batch("admins", ADMINS, seconds=150, modules=("witness", "child-spin")),
+    Batch("cycles", CYCLES, seconds=90, modules=("real-mode",)),
 ]
