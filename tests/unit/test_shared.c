@@ -139,6 +139,22 @@ static void test_regions_do_not_overlap(void **state)
 	assert_int_equal(describe(v[3], 0).address, BASE + 2 * MIB);
 }
 
+/* A region that pretends to have all addresses but the last 2 MiB. */
+static void test_addresses_come_to_an_end(void **state)
+{
+	struct vm *a = vm_with("a", "huge", PAGE_SIZE, -1);
+	struct vm_config c = sharer("b");
+
+	(void)state;
+	a->shared[0].region->size = VM_SHARED_END - VM_SHARED_BASE - 2 * MIB;
+	add_region(&c, "box", 2 * MIB + PAGE_SIZE, -1);
+	refused(&c, E_NOMEM, "VM b: no room for shared region 'box' of 2052 KiB");
+	assert_int_equal(describe(vm_with("c", "box", 2 * MIB, -1), 0).address, 0xfbe00000);
+	c = sharer("d");
+	add_region(&c, "page", PAGE_SIZE, -1);
+	refused(&c, E_NOMEM, "VM d: no room for shared region 'page' of 4 KiB");
+}
+
 static void test_sixteen_regions_and_no_more(void **state)
 {
 	struct vm_config c;
@@ -350,6 +366,7 @@ int main(void)
 		S(test_description),
 		S(test_all_must_agree_about_the_size),
 		S(test_regions_do_not_overlap),
+		S(test_addresses_come_to_an_end),
 		S(test_sixteen_regions_and_no_more),
 		S(test_no_memory_for_the_region),
 		S(test_a_creation_that_fails_leaves_the_peers),
