@@ -30,4 +30,6 @@ hypercall_fn *hypercall_manage_find(uint64_t number);
 
 /* hypercall_child.c. Boot CPU's loop likewise, and on the caller's CPU with interrupts off. */
 hypercall_fn *hypercall_child_find(uint64_t number);
-hypercall_fn *hypercall_child_find_quick(uint64_t number);
+/* Of privileged VMs, from this number on. */
+#define HYPERCALL_CHILD_QUICK HYPERCALL_VCPU_RESUME
+extern hypercall_fn *const hypercall_child_quick[HYPERCALL_COUNT - HYPERCALL_CHILD_QUICK];

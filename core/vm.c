@@ -160,7 +160,7 @@ int vm_build_vcpu(struct vm *vm)
 	vv->v.vm = vm;
 	vv->v.deadline = ~0ul;
 	vv->exit = vm->child_ops ? vm->child_ops->exit : exit_handle;
-	vv->v.quick = &vcpu_quick;
+	vv->v.quick = vm->child_ops ? NULL : &vcpu_quick;
 	vv->quick_ticks = (uint32_t)time_ns_to_tsc(QUICK_NS);
 	vv->fpu = arena_alloc(&vm->arena, fpu_area_size(), FPU_AREA_ALIGN);
 	if (!vv->fpu)
@@ -201,6 +201,7 @@ static int vm_build(struct vm *vm)
 	int err = vm_build_bare(vm);
 
 	vm->hypercall = hypercall_exit;
+	vm->hypercall_at_once = hypercall_at_once;
 	if (!err)
 		err = arena_blocks(&vm->arena, vm->config.mem, map_block, vm);
 	if (!err)

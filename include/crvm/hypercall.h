@@ -62,6 +62,7 @@
 #define HYPERCALL_ABI	    1
 
 #define HYPERCALL_LENGTH_MAX 4096 /* bytes that one call reads or writes */
+#define HYPERCALL_STRING_MAX 512  /* bytes of INS or OUTS in one packet */
 
 /* Results below 0. */
 #define HYPERCALL_E_PERM  (-1)	/* not from ring 3; not from this VM */
@@ -173,7 +174,10 @@ enum hypercall_packet_kind {
 	HYPERCALL_PACKET_STOPPED, /* it cannot go on; `text` says why */
 };
 
-/* The child's RIP is past the instruction. */
+/*
+ * The child's RIP is past the instruction, but where a string (INS, OUTS) goes on: INS waits for
+ * its answer. Of the packet only what its kind has is written.
+ */
 struct hypercall_packet {
 	uint32_t kind; /* enum hypercall_packet_kind */
 	uint32_t unused;
@@ -181,10 +185,15 @@ struct hypercall_packet {
 	uint64_t at; /* the port; MEM, BELL: the guest-physical address */
 	union {
 		struct {
-			uint8_t size;  /* 1, 2, 4 */
-			uint8_t input; /* 1: IN; the answer is HYPERCALL_WRITE_IO */
-			uint8_t unused[2];
-			uint32_t data; /* OUT */
+			uint8_t size;	/* 1, 2, 4 */
+			uint8_t input;	/* 1: IN, INS; the answer is HYPERCALL_WRITE_IO */
+			uint8_t string; /* 1: INS, OUTS */
+			uint8_t unused;
+			uint32_t count; /* of items: 1, but for strings */
+			union {
+				uint32_t data;			     /* OUT */
+				uint8_t bytes[HYPERCALL_STRING_MAX]; /* OUTS */
+			};
 		} io;
 		struct {
 			uint8_t write;
@@ -209,17 +218,22 @@ enum hypercall_write {
 	HYPERCALL_WRITE_IO,    /* struct hypercall_io */
 };
 
-/* What IN has read. */
+/* What IN has read; or INS, up to as many items as the packet asks for: `count` of them are read.
+ */
 struct hypercall_io {
 	uint32_t size; /* 1, 2, 4 */
-	uint32_t data;
+	uint32_t count;
+	union {
+		uint32_t data;
+		uint8_t bytes[HYPERCALL_STRING_MAX];
+	};
 };
 
 _Static_assert(sizeof(struct hypercall_shared) == 40 && sizeof(struct hypercall_vm) == 48 &&
 		       sizeof(struct hypercall_regs) == 320 &&
 		       sizeof(struct hypercall_statistics) == 64 &&
 		       sizeof(struct hypercall_trap) == 32 &&
-		       sizeof(struct hypercall_packet) == 128 &&
-		       sizeof(struct hypercall_state) == 144 && sizeof(struct hypercall_io) == 8,
+		       sizeof(struct hypercall_packet) == 544 &&
+		       sizeof(struct hypercall_state) == 144 && sizeof(struct hypercall_io) == 520,
 	       "the ABI");
 #endif

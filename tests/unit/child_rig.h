@@ -166,6 +166,7 @@ static inline int child_setup(void **state)
 	parent = run_vm_new();
 	pv = &parent->vcpu;
 	parent->vm.hypercall = hypercall_exit;
+	parent->vm.hypercall_at_once = hypercall_at_once;
 	parent->vm.config.privileged = true;
 	parent->vm.zero_tsc = fake_tsc;
 	vms[0] = &parent->vm;

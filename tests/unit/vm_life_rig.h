@@ -68,6 +68,12 @@ enum exit_action exit_handle(struct vm_vcpu *vv)
 	return ACT_STOP;
 }
 
+bool hypercall_at_once(struct vm_vcpu *vv)
+{
+	(void)vv;
+	return false;
+}
+
 enum exit_action hypercall_exit(struct vm_vcpu *vv)
 {
 	(void)vv;
