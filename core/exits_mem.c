@@ -51,6 +51,12 @@ enum exit_action exit_port_string(struct vm_vcpu *vv)
 	return exit_emulated(vv, kind, &r);
 }
 
+/* What VMs share is not executable. */
+static bool is_data(const struct vcpu_exit *e)
+{
+	return !e->fault.misconfig && e->fault.access & FAULT_EXEC && e->fault.allowed;
+}
+
 enum exit_action exit_nested_fault(struct vm_vcpu *vv)
 {
 	const struct vcpu_exit *e = &vv->v.exit;
@@ -58,11 +64,12 @@ enum exit_action exit_nested_fault(struct vm_vcpu *vv)
 	enum emu_kind kind;
 
 	if (unlikely(e->fault.misconfig || e->fault.page_walk || (e->fault.access & FAULT_EXEC))) {
-		vm_stop(vv, true, "%s at guest-physical %lx, where there is no memory (RIP %lx)",
+		vm_stop(vv, true, "%s at guest-physical %lx, where there is %s (RIP %lx)",
 			e->fault.misconfig   ? "broken nested page table"
 			: e->fault.page_walk ? "page table"
 					     : "code",
-			e->fault.gpa, machine.backend->get_reg(&vv->v, REG_RIP));
+			e->fault.gpa, is_data(e) ? "memory for data only" : "no memory",
+			machine.backend->get_reg(&vv->v, REG_RIP));
 		return ACT_STOP;
 	}
 	/* The access is then one of the delivery (IDT, TSS, stack), not of what lies at RIP. */

@@ -71,9 +71,14 @@ static int64_t call_wall_clock(struct vm *vm, const struct hypercall_args *a)
 }
 
 static hypercall_fn *const calls[] = {
-	[HYPERCALL_VERSION] = call_version,	  [HYPERCALL_CONSOLE_WRITE] = call_console_write,
-	[HYPERCALL_YIELD] = call_yield,		  [HYPERCALL_TIME] = call_time,
+	[HYPERCALL_VERSION] = call_version,
+	[HYPERCALL_CONSOLE_WRITE] = call_console_write,
+	[HYPERCALL_YIELD] = call_yield,
+	[HYPERCALL_TIME] = call_time,
 	[HYPERCALL_WALL_CLOCK] = call_wall_clock,
+	[HYPERCALL_SHARED_DESCRIBE] = hypercall_shared_describe,
+	[HYPERCALL_DOORBELL] = hypercall_doorbell,
+	[HYPERCALL_SHARED_RINGS] = hypercall_shared_rings,
 };
 
 static struct hypercall_args args_of(const struct vm_vcpu *vv)

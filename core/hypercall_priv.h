@@ -22,6 +22,9 @@ typedef int64_t hypercall_fn(struct vm *vm, const struct hypercall_args *a);
 must_check int hypercall_in(const struct vm *vm, uint64_t from, void *buf, uint64_t len);
 must_check int hypercall_out(const struct vm *vm, uint64_t to, const void *buf, uint64_t len);
 
+/* hypercall_shared.c. On the caller's CPU with interrupts off, for any guest. */
+hypercall_fn hypercall_shared_describe, hypercall_doorbell, hypercall_shared_rings;
+
 /* hypercall_manage.c; NULL: there is none of that number. Boot CPU's loop, with no lock held. */
 hypercall_fn *hypercall_manage_find(uint64_t number);
 

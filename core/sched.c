@@ -53,10 +53,14 @@ void sched_remove(struct vm_vcpu *vv)
 
 void vcpu_request(struct vm_vcpu *vv, uint32_t requests)
 {
+	struct percpu *cpu;
+
 	atomic_fetch_or(&vv->v.requests, requests);
+	/* Not before: if it moves meanwhile, its new CPU sees that, or we see the new CPU. */
+	cpu = vv->cpu;
 	/* Here its CPU looks before the next entry, and before it sleeps. */
-	if (vv->cpu != this_cpu())
-		smp_kick(vv->cpu, WORK_VCPU);
+	if (cpu != this_cpu())
+		smp_kick(cpu, WORK_VCPU);
 }
 
 void sched_load(struct vm_vcpu *vv)

@@ -18,6 +18,7 @@
 #include "machine.h"
 #include "mux.h"
 #include "pc.h"
+#include "shared.h"
 #include "vm.h"
 
 #define QUICK_NS     10000ul /* that quick exits may keep run() from returning */
@@ -204,6 +205,8 @@ static int vm_build(struct vm *vm)
 	if (!err)
 		err = arena_blocks(&vm->arena, vm->config.mem, map_block, vm);
 	if (!err)
+		err = shared_attach(vm);
+	if (!err)
 		err = mux_attach(vm);
 	if (!err)
 		err = pc_build(vm);
@@ -248,6 +251,8 @@ int vm_create(const struct vm_config *config, const struct vm_image *own, struct
 		vm->zero_tsc = rdtsc();
 		memcpy(vm->name, config->name, sizeof(vm->name));
 		err = vm_build(vm);
+		if (err)
+			shared_detach(vm);
 		arena = vm->arena;
 	}
 	if (err) {
@@ -269,6 +274,7 @@ void vm_destroy(struct vm *vm)
 	struct arena arena;
 
 	child_reap(vm);
+	shared_detach(vm);
 	arena = vm->arena;
 	mux_detach(vm);
 	vms[vm->id] = NULL;
@@ -317,6 +323,8 @@ int vm_power_on(struct vm *vm)
 	vm->again = false;
 	vm_power_on_vcpu(vv, &vm->pc->irq);
 	leave_children(vm);
+	/* Both forget rings, and come after what forgets the requests that these made. */
+	shared_reset(vm);
 	pc_reset(vm->pc);
 	err = pc_boot(vm);
 	machine.backend->vcpu_unload(&vv->v);

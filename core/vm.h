@@ -44,12 +44,12 @@ struct vm_vcpu {
 	enum exit_action (*exit)(
 		struct vm_vcpu *vv); /* answers v.exit: exit_handle, but for children */
 	struct event_queue events;
-	struct percpu *cpu;	 /* where it runs */
-	struct fair_member fair; /* of that CPU's queue */
-	bool blocked;		 /* waits: in HLT, for its call, for its guest; its CPU only */
-	_Atomic bool stopped;	 /* until its VM is powered on */
-	bool paused;		 /* does not run, its VM's time stands still; its CPU only */
-	bool bound;		 /* to its CPU (virt.h), and in sched.c's list of these */
+	struct percpu *_Atomic cpu; /* where it runs */
+	struct fair_member fair;    /* of that CPU's queue */
+	bool blocked;		    /* waits: in HLT, for its call, for its guest; its CPU only */
+	_Atomic bool stopped;	    /* until its VM is powered on */
+	bool paused;		    /* does not run, its VM's time stands still; its CPU only */
+	bool bound;		    /* to its CPU (virt.h), and in sched.c's list of these */
 	struct vm_vcpu *next_bound;
 	uint64_t ran_ticks; /* TSC ticks that it has had of its CPU */
 	uint64_t xcr0;
@@ -89,6 +89,17 @@ struct vm_child_ops {
 	void (*stopped)(struct vm *vm, const char *why);
 };
 
+struct shared_region;
+
+/* A VM's part in memory that it shares: shared.h. */
+struct vm_shared {
+	struct vm *vm;
+	struct shared_region *region;
+	struct vm_shared *next; /* of the region's */
+	int irq;		/* the line that rings raise; -1: none */
+	_Atomic uint32_t rings; /* that the guest has not asked about yet */
+};
+
 struct vm {
 	char name[VM_NAME_MAX];
 	uint16_t id;
@@ -102,6 +113,8 @@ struct vm {
 	struct virt_vm *virt;
 	struct vm_vcpu *vcpu; /* config.cpus of them */
 	struct pc *pc;
+	unsigned shared_count; /* config.shared_count, once it is made */
+	struct vm_shared shared[VM_SHARED_COUNT_MAX];
 	struct vm_console console; /* see mux.h */
 	uint64_t zero_tsc;	   /* when it was made: its devices' time is 0 */
 	uint64_t paused_tsc;	   /* since when its time stands still; 0: it runs */

@@ -8,6 +8,7 @@
 
 #include "../../core/child.h"
 #include "../../core/hypercall_priv.h"
+#include "../../core/pc.h"
 
 #include <stdlib.h>
 #include <crvm/smp.h>
@@ -112,6 +113,12 @@ uint64_t frames_count(frame_owner_t owner)
 {
 	(void)owner;
 	return 1000;
+}
+
+void pc_ring(struct pc *pc, unsigned irq)
+{
+	(void)pc;
+	(void)irq;
 }
 
 void mux_put(struct vm *vm, uint8_t byte)

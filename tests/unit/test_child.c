@@ -2,7 +2,7 @@
  * core/child.c, child_run.c, child_port.c: memory and traps, turns and packets, interrupts.
  * needs: core/run.c core/exits.c core/exits_cpu.c core/exits_cr.c core/exits_mem.c core/quick.c
  * needs: core/sched.c core/fair.c core/hypercall.c core/hypercall_child.c core/child.c
- * needs: core/child_run.c core/child_port.c
+ * needs: core/child_run.c core/child_port.c core/hypercall_shared.c core/shared.c
  * needs: core/inject.c core/io_bus.c core/cpuid_policy.c core/msr_policy.c core/emulate.c
  * needs: core/emu_alu.c core/emu_fetch.c core/emu_mem.c core/emu_string.c core/decode.c
  * needs: core/gwalk.c core/string_io.c core/exit_stats.c core/trace.c mm/gmem.c devices/debug.c

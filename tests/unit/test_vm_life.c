@@ -2,11 +2,57 @@
  * core/vm.c: a VM is made, powered on, reset, crashes, restarts or not, stops and is gone. The
  * backend is the fake one; the PC, the scheduler, the console and the other CPUs are stand-ins that
  * note what they are asked.
- * needs: core/vm.c core/cpuid_policy.c core/msr_policy.c mm/gmem.c lib/printf.c lib/text.c
+ * needs: core/vm.c core/shared.c core/cpuid_policy.c core/msr_policy.c mm/gmem.c
+ * needs: lib/printf.c lib/text.c
  * needs: tests/fake/backend.c tests/fake/backend_nested.c tests/fake/panic.c tests/fake/spinlock.c
  * needs: tests/fake/host_cpu.c
  */
 #include "vm_life_rig.h"
+
+/* --- Stand-ins for memory ------------------------------------------------------------------ */
+
+static struct {
+	bool none_left;
+	unsigned destroyed;
+} memory;
+
+void arena_init(struct arena *a, frame_owner_t owner)
+{
+	*a = (struct arena){.owner = owner};
+}
+
+void *arena_alloc(struct arena *a, size_t size, size_t align)
+{
+	(void)a;
+	return memory.none_left ? NULL : block_new(size, align);
+}
+
+int arena_blocks(struct arena *a, uint64_t size,
+		 int (*got)(void *ctx, uint64_t offset, hpa_t base, uint64_t len), void *ctx)
+{
+	(void)a;
+	return got(ctx, 0, virt_to_phys(block_new(size, PAGE_SIZE)), size);
+}
+
+void arena_destroy(struct arena *a)
+{
+	(void)a;
+	memory.destroyed++;
+}
+
+uint64_t frames_count(frame_owner_t owner)
+{
+	(void)owner;
+	return 0;
+}
+
+static struct vm *vm;
+
+static int setup(void **state)
+{
+	memset(&memory, 0, sizeof(memory));
+	return life_setup(state);
+}
 
 /* --- Start -------------------------------------------------------------------------------- */
 
@@ -322,7 +368,7 @@ static void test_numbers_are_used_again(void **state)
 	vm_destroy(list[1]);
 	vm_destroy(list[2]);
 	assert_int_equal(vm_count, 1);
-	assert_int_equal(host.destroyed, 3);
+	assert_int_equal(memory.destroyed, 3);
 	assert_int_equal(host.detached, 3);
 }
 
@@ -331,11 +377,11 @@ static void test_a_creation_that_fails_leaves_nothing(void **state)
 	struct vm_config c = {.name = "a", .mem = 1 << 20, .cpus = 1};
 
 	(void)state;
-	host.no_memory = true;
+	memory.none_left = true;
 	assert_int_equal(vm_create(&c, &(struct vm_image){0}, NULL), E_NOMEM);
-	assert_int_equal(host.destroyed, 1);
+	assert_int_equal(memory.destroyed, 1);
 	assert_int_equal(vm_count, 0);
-	host.no_memory = false;
+	memory.none_left = false;
 	for (fake_fail_after = 1; fake_fail_after < 10;) {
 		unsigned before = fake_fail_after;
 
@@ -344,11 +390,11 @@ static void test_a_creation_that_fails_leaves_nothing(void **state)
 		assert_int_equal(vm_count, 0);
 		fake_fail_after = before + 1;
 	}
-	assert_in_range(host.destroyed, 3, 9);
+	assert_in_range(memory.destroyed, 3, 9);
 	assert_int_equal(vm_count, 1);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, life_setup, life_teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, life_teardown)
 
 int main(void)
 {
