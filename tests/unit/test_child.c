@@ -275,6 +275,20 @@ static void test_no_interrupt_is_lost(void **state)
 	}
 }
 
+static void test_what_has_woken_stays_awake(void **state)
+{
+	const struct vcpu_exit out = port_exit(PORT, 1, false);
+
+	(void)state;
+	fake->reg[REG_RFLAGS] |= IF;
+	fake_set_guest(&cv->v, sleeps, NULL);
+	assert_int_equal(resume(), HYPERCALL_PACKET_HALT);
+	assert_int_equal(call(HYPERCALL_VCPU_INTERRUPT, 1, 0x40, 0, 0), OK);
+	assert_int_equal(resume_at(&out), HYPERCALL_PACKET_IO);
+	assert_int_equal(resume_at(&out), HYPERCALL_PACKET_IO);
+	assert_int_equal(fake->delivery_count, 1);
+}
+
 static void test_state_is_read_and_written(void **state)
 {
 	struct hypercall_state s;
@@ -554,6 +568,7 @@ int main(void)
 		K(test_what_no_trap_is_for_stays_inside),
 		K(test_memory_traps_and_bells),
 		K(test_no_interrupt_is_lost),
+		K(test_what_has_woken_stays_awake),
 		K(test_state_is_read_and_written),
 		K(test_a_child_stands_still_with_its_parent),
 		K(test_children_end_with_their_parent),
