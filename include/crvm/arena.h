@@ -6,12 +6,20 @@
 
 #include <crvm/frames.h>
 
+#define ARENA_REST_COUNT 4u
+
 struct arena_block;
+
+/* What no object has of a block. */
+struct arena_rest {
+	uint8_t *at, *end;
+};
 
 struct arena {
 	frame_owner_t owner;
 	struct arena_block *blocks; /* every block taken from the frame allocator */
-	uint8_t *bump, *bump_end;   /* rest of the newest chunk for small objects */
+	/* The largest that there are, for small objects. */
+	struct arena_rest rest[ARENA_REST_COUNT];
 	uint64_t frame_count;
 };
 
