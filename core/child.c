@@ -45,11 +45,12 @@ static int irq_ack(void *ctx)
 /* Empty: what no trap is for behaves as where nothing is. */
 static int build_buses(struct vm *vm)
 {
-	int err;
+	int err = io_bus_init(&vm->ports, PORT_END, 0, &vm->arena);
 
-	io_bus_init(&vm->ports, PORT_END);
-	io_bus_init(&vm->mmio, 1ul << 48);
-	err = io_bus_freeze(&vm->ports, &vm->arena);
+	if (!err)
+		err = io_bus_init(&vm->mmio, 1ul << 48, 0, &vm->arena);
+	if (!err)
+		err = io_bus_freeze(&vm->ports, &vm->arena);
 	return err ? err : io_bus_freeze(&vm->mmio, &vm->arena);
 }
 

@@ -114,7 +114,7 @@ static void build(unsigned drives)
 	frames_init();
 	assert_int_equal(frames_add(0x200000, 0x200000), OK);
 	arena_init(&arena, FRAME_VM0);
-	io_bus_init(&bus, 0x10000);
+	assert_int_equal(io_bus_init(&bus, 0x10000, IO_BUS_REGION_MAX, &arena), OK);
 	free(ide);
 	ide = malloc(sizeof(*ide));
 	assert_non_null(ide);
