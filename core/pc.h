@@ -48,6 +48,14 @@ struct pc_alarm {
 
 enum pc_alarm_index { PC_ALARM_PIT, PC_ALARM_RTC, PC_ALARM_SERIAL, PC_ALARM_KBC, PC_ALARM_COUNT };
 
+/* One that the configuration names. */
+struct pc_disk {
+	struct disk_image image;
+	struct disk_overlay overlay;
+	struct disk disk;
+	uint8_t buffer[IDE_BUFFER_SIZE];
+};
+
 struct pc {
 	struct vm *vm;
 	int64_t ticks; /* of the TSC: its time when it was looked at last */
@@ -65,10 +73,8 @@ struct pc {
 	struct pc_line line[PC_IRQ_COUNT];
 	struct pc_alarm alarm[PC_ALARM_COUNT];
 	struct irq_source irq;
-	struct disk_image image[PC_DISK_COUNT];
-	struct disk_overlay overlay[PC_DISK_COUNT];
-	struct disk disk[PC_DISK_COUNT]; /* sectors 0: none */
-	uint8_t *spare_page, *spare_end; /* for overlays: pc_disks.c */
+	struct pc_disk *disk[PC_DISK_COUNT]; /* NULL: none */
+	uint8_t *spare_page, *spare_end;     /* for overlays: pc_disks.c */
 };
 
 /*
