@@ -250,9 +250,13 @@ int vm_create(const struct vm_config *config, const struct vm_image *own, struct
 		arena = vm->arena;
 	}
 	if (err) {
-		log_err("VM %s cannot be made: %s (%lu KiB wanted, %lu KiB free)", config->name,
-			status_name(err), config->mem / 1024, frames_count(FRAME_FREE) * 4);
+		const char *why = err == E_NOMEM && vm && vm->mem.count == GMEM_SLOT_MAX
+					  ? "memory is in too many pieces"
+					  : status_name(err);
+
 		arena_destroy(&arena);
+		log_err("VM %s cannot be made: %s (%lu KiB wanted, %lu KiB free)", config->name,
+			why, config->mem / 1024, frames_count(FRAME_FREE) * 4);
 		return err;
 	}
 	if (out)

@@ -12,6 +12,10 @@
 #include <crvm/status.h>
 #include <crvm/string.h>
 
+#define ORDER_2M  9u
+#define ORDER_1G  18u
+#define BATCH_MAX 256u
+
 struct arena_block {
 	struct arena_block *next; /* older */
 	hpa_t base;
@@ -163,36 +167,77 @@ void *arena_alloc(struct arena *a, size_t size, size_t align)
 	return rest_take(a, size, align);
 }
 
-int arena_blocks(struct arena *a, uint64_t size,
-		 int (*got)(void *ctx, uint64_t offset, hpa_t base, uint64_t len), void *ctx)
+/*
+ * Blocks on their way to a receiver: those of similar size by address, so that what lies side by
+ * side in memory is given out side by side, and is one piece to whoever joins neighbours.
+ */
+struct arena_batch {
+	unsigned count, step;
+	uint64_t offset;	   /* of the first */
+	uint64_t block[BATCH_MAX]; /* address, and order in the bits below a page */
+};
+_Static_assert(FRAME_ORDER_MAX < PAGE_SIZE && sizeof(struct arena_batch) < 3000, "on the stack");
+
+/*
+ * Offset and address of a block agree modulo this order: that of the largest page of a nested page
+ * table which fits. Orders fall from block to block, so all before it is a multiple.
+ */
+static unsigned order_step(unsigned order)
+{
+	return order >= ORDER_1G ? ORDER_1G : order >= ORDER_2M ? ORDER_2M : 0;
+}
+
+static void batch_add(struct arena_batch *b, hpa_t base, unsigned order)
+{
+	unsigned at = b->count++;
+
+	for (; at > 0 && b->block[at - 1] > base.v; at--)
+		b->block[at] = b->block[at - 1];
+	b->block[at] = base.v | order;
+}
+
+static int batch_give(struct arena_batch *b, arena_got_fn *got, void *ctx)
+{
+	int rc = OK;
+
+	for (unsigned i = 0; i < b->count && rc == OK; i++) {
+		const uint64_t order = b->block[i] % PAGE_SIZE, len = block_bytes((unsigned)order);
+
+		rc = got(ctx, b->offset, hpa(b->block[i] - order), len);
+		b->offset += len;
+	}
+	b->count = 0;
+	return rc;
+}
+
+int arena_blocks(struct arena *a, uint64_t size, arena_got_fn *got, void *ctx)
 {
 	unsigned order = FRAME_ORDER_MAX;
-	uint64_t offset = 0;
+	struct arena_batch batch;
+	uint64_t taken = 0;
+	hpa_t base;
+	int rc;
 
 	check(size % PAGE_SIZE == 0);
-	/*
-	 * The order never rises again, so each offset is a multiple of its block's size: offset and
-	 * address have the same alignment, and nested page tables can use large pages.
-	 */
-	while (offset < size) {
-		hpa_t base;
-		int rc;
-
-		while (block_bytes(order) > size - offset)
+	batch.count = batch.step = 0;
+	batch.offset = 0;
+	while (taken < size) {
+		while (block_bytes(order) > size - taken)
 			order--;
 		rc = arena_frames(a, order, &base);
 		if (rc == E_NOMEM && order > 0) {
 			order--;
 			continue;
 		}
+		if (rc == OK && (batch.count == BATCH_MAX || batch.step != order_step(order)))
+			rc = batch_give(&batch, got, ctx);
 		if (rc != OK)
 			return rc;
-		rc = got(ctx, offset, base, block_bytes(order));
-		if (rc != OK)
-			return rc;
-		offset += block_bytes(order);
+		batch.step = order_step(order);
+		batch_add(&batch, base, order);
+		taken += block_bytes(order);
 	}
-	return OK;
+	return batch_give(&batch, got, ctx);
 }
 
 void arena_destroy(struct arena *a)

@@ -326,6 +326,25 @@ static void test_numbers_are_used_again(void **state)
 	assert_int_equal(host.detached, 3);
 }
 
+static void test_too_many_pieces_are_said_to_be_that(void **state)
+{
+	struct vm_config c = {.name = "a", .mem = PAGE_SIZE * (GMEM_SLOT_MAX + 1), .cpus = 1};
+
+	(void)state;
+	host.pieces = true;
+	assert_int_equal(vm_create(&c, &(struct vm_image){0}, NULL), E_NOMEM);
+	assert_non_null(
+		strstr(fake_log_line,
+		       "VM a cannot be made: memory is in too many pieces (260 KiB wanted"));
+	assert_int_equal(host.destroyed, 1);
+	host.no_memory = true;
+	assert_int_equal(vm_create(&c, &(struct vm_image){0}, NULL), E_NOMEM);
+	assert_non_null(strstr(fake_log_line, "VM a cannot be made: no memory (260 KiB wanted"));
+	host.no_memory = false;
+	c.mem -= PAGE_SIZE;
+	assert_int_equal(vm_create(&c, &(struct vm_image){0}, NULL), OK);
+}
+
 static void test_a_creation_that_fails_leaves_nothing(void **state)
 {
 	struct vm_config c = {.name = "a", .mem = 1 << 20, .cpus = 1};
@@ -370,6 +389,7 @@ int main(void)
 		T(test_a_restart_that_fails_is_an_end),
 		T(test_time_goes_on_where_it_was_paused),
 		T(test_numbers_are_used_again),
+		T(test_too_many_pieces_are_said_to_be_that),
 		T(test_a_creation_that_fails_leaves_nothing),
 	};
 

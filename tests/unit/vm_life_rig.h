@@ -41,7 +41,7 @@ static struct {
 	int boot_error;	 /* of pc_boot */
 	unsigned boots, resets, pc_stops, flushes, wakes, adds, removes, detached;
 	uint32_t state_at_wake;
-	bool no_memory;
+	bool no_memory, pieces; /* none; RAM in single pages, no two of them neighbours */
 	unsigned destroyed;
 	void (*after_start)(void); /* what happens on the VM's CPU before the caller goes on */
 	void *block[BLOCKS_MAX];
@@ -107,10 +107,16 @@ void *arena_alloc(struct arena *a, size_t size, size_t align)
 	return host.no_memory ? NULL : block_new(size, align);
 }
 
-int arena_blocks(struct arena *a, uint64_t size,
-		 int (*got)(void *ctx, uint64_t offset, hpa_t base, uint64_t len), void *ctx)
+int arena_blocks(struct arena *a, uint64_t size, arena_got_fn *got, void *ctx)
 {
+	uint8_t *p = host.pieces ? block_new(2 * size, PAGE_SIZE) : NULL;
+	int err = OK;
+
 	(void)a;
+	for (uint64_t at = 0; p && !err && at < size; at += PAGE_SIZE)
+		err = got(ctx, at, virt_to_phys(p + 2 * at), PAGE_SIZE);
+	if (p)
+		return err;
 	return got(ctx, 0, virt_to_phys(block_new(size, PAGE_SIZE)), size);
 }
 
