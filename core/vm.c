@@ -315,17 +315,23 @@ static void leave_children(struct vm *vm)
 int vm_power_on(struct vm *vm)
 {
 	struct vm_vcpu *vv = vm->vcpu;
+	struct pc_start start;
 	int err;
 
 	vm->again = false;
+	atomic_store(&vv->stopped, true);
+	/* First, with interrupts on: an image can be large, and the UART's buffer is not. */
+	err = pc_load(vm, &start);
+	if (err)
+		return err;
 	vm_power_on_vcpu(vv, &vm->pc->irq);
 	leave_children(vm);
 	pc_reset(vm->pc);
-	err = pc_boot(vm);
+	pc_start(vm, &start);
 	machine.backend->vcpu_unload(&vv->v);
-	atomic_store(&vv->stopped, err != OK);
+	atomic_store(&vv->stopped, false);
 	irq_enable();
-	return err;
+	return OK;
 }
 
 /* Whether it may start once more, or does so all the time. */

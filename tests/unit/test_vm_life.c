@@ -44,6 +44,10 @@ static void test_a_start_that_fails_leaves_it_off(void **state)
 	vm = vm_new("a", VM_RESTART_RESET);
 	host.boot_error = E_INVAL;
 	assert_int_equal(vm_start(vm), E_INVAL);
+	assert_int_equal(host.loads, 1);
+	assert_int_equal(host.resets, 0);
+	assert_true(fake_irqs_on);
+	assert_true(atomic_load(&vm->vcpu->stopped));
 	assert_int_equal(atomic_load(&vm->state), VM_CREATED);
 	assert_int_equal(host.adds, 0);
 	assert_int_equal(host.pc_stops, 1);
