@@ -42,18 +42,6 @@ static int irq_ack(void *ctx)
 	return vector;
 }
 
-/* Empty: what no trap is for behaves as where nothing is. */
-static int build_buses(struct vm *vm)
-{
-	int err = io_bus_init(&vm->ports, PORT_END, 0, &vm->arena);
-
-	if (!err)
-		err = io_bus_init(&vm->mmio, 1ul << 48, 0, &vm->arena);
-	if (!err)
-		err = io_bus_freeze(&vm->ports, &vm->arena);
-	return err ? err : io_bus_freeze(&vm->mmio, &vm->arena);
-}
-
 static int build(struct vm *vm, struct vm *parent)
 {
 	struct child *c = arena_alloc(&vm->arena, sizeof(*c), 64);
@@ -61,7 +49,8 @@ static int build(struct vm *vm, struct vm *parent)
 
 	if (!c)
 		return E_NOMEM;
-	*c = (struct child){.vm = vm, .parent = parent, .parent_life = parent->life};
+	*c = (struct child){
+		.vm = vm, .parent = parent, .parent_life = parent->life, .out = gpa(~0ul)};
 	c->irq = (struct irq_source){irq_peek, irq_ack, c};
 	vm->child = c;
 	vm->child_ops = &child_ops;
@@ -71,8 +60,11 @@ static int build(struct vm *vm, struct vm *parent)
 	vm->config.cpu = -1;
 	vm->config.vpid = parent->config.vpid;
 	vm->config.restart = VM_RESTART_NEVER;
-	err = vm_build_bare(vm);
-	return err ? err : build_buses(vm);
+	/* What no trap is for behaves as where nothing is. */
+	err = io_bus_init(&vm->ports, PORT_END, HYPERCALL_TRAP_MAX, &vm->arena);
+	if (!err)
+		err = io_bus_init(&vm->mmio, 1ul << 48, 0, &vm->arena);
+	return err ? err : vm_build_bare(vm);
 }
 
 int child_create(struct vm *parent, unsigned *number)
@@ -216,26 +208,15 @@ int child_set_trap(struct child *c, const struct hypercall_trap *t)
 	if (t->kind > HYPERCALL_TRAP_IO ||
 	    !is_range(t->at, t->size, port ? 1 : PAGE_SIZE, port ? PORT_END : CHILD_MEMORY_END))
 		return E_INVAL;
+	if (c->broken || c->vm->vcpu)
+		return E_BUSY;
 	if (is_taken(c, port, t->at, t->size))
 		return E_EXIST;
 	if (c->trap_count == HYPERCALL_TRAP_MAX)
 		return E_NOMEM;
-	c->trap[c->trap_count++] = *t;
-	return OK;
-}
-
-const struct hypercall_trap *child_trap(const struct child *c, bool port, uint64_t at,
-					unsigned size)
-{
-	for (unsigned i = 0; i < c->trap_count; i++) {
-		const struct hypercall_trap *t = &c->trap[i];
-
-		/* What straddles its end is not the trap's. */
-		if ((t->kind == HYPERCALL_TRAP_IO) == port && at >= t->at &&
-		    at - t->at <= t->size - size && size <= t->size)
-			return t;
-	}
-	return NULL;
+	c->trap[c->trap_count] = *t;
+	c->trap_count++;
+	return port ? child_port_add(c, c->trap_count - 1) : OK;
 }
 
 /* Intel SDM Vol. 3A, "Initializing IA-32e Mode": as if it had been done. */
@@ -276,7 +257,11 @@ int child_add_vcpu(struct child *c, uint64_t entry, unsigned mode)
 		return E_INVAL;
 	if (c->broken || c->vm->vcpu)
 		return E_BUSY;
-	err = vm_build_vcpu(c->vm);
+	err = io_bus_freeze(&c->vm->ports, &c->vm->arena);
+	if (!err)
+		err = io_bus_freeze(&c->vm->mmio, &c->vm->arena);
+	if (!err)
+		err = vm_build_vcpu(c->vm);
 	c->broken = err != OK;
 	if (err)
 		return err;
@@ -286,9 +271,6 @@ int child_add_vcpu(struct child *c, uint64_t entry, unsigned mode)
 		start_64(v, entry);
 	else
 		start_real(v, entry);
-	c->rsp = machine.backend->get_reg(v, REG_RSP);
-	c->rflags = machine.backend->get_reg(v, REG_RFLAGS);
-	c->rip = machine.backend->get_reg(v, REG_RIP);
 	machine.backend->vcpu_unload(v);
 	irq_enable();
 	return OK;

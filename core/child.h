@@ -12,6 +12,13 @@
 
 #define CHILD_MEMORY_END (1ul << 32) /* guest-physical addresses are below */
 
+/* Ports with a trap, as a device on the child's bus. */
+struct child_port {
+	struct device dev;
+	struct child *child;
+	const struct hypercall_trap *trap;
+};
+
 struct child {
 	struct vm *vm, *parent;
 	uint32_t parent_life; /* parent->life when it was made */
@@ -21,13 +28,20 @@ struct child {
 	_Atomic uint64_t irqs[4]; /* vectors that wait, a bit each */
 	struct irq_source irq;
 
-	/* Its vCPU's, while it is not loaded. */
-	bool write_state;  /* rsp and rflags are to be written to the vCPU */
 	bool halted;	   /* in HLT */
-	bool packet_ready; /* what it left for is in `packet` */
-	uint64_t rsp, rflags, rip;
+	bool packet_ready; /* what it left for is in `packet`: */
+	uint32_t packet_len;
 	struct hypercall_packet packet;
-	gpa_t out; /* where the parent wants it: RAM */
+	gpa_t out;	/* where the parent wants it: RAM; before the first, nowhere */
+	void *out_here; /* the same, if it is in one piece */
+
+	struct child_port port[HYPERCALL_TRAP_MAX]; /* by their traps' numbers */
+	/* What the parent answered to an INS, which takes it from `at` on. */
+	struct {
+		uint64_t port;
+		uint32_t at, end;
+		uint8_t bytes[HYPERCALL_STRING_MAX];
+	} string;
 };
 
 /* Those that there are, by the number of their VM, which no other VM has. Boot CPU. */
@@ -54,11 +68,27 @@ must_check int child_add_vcpu(struct child *c, uint64_t entry, unsigned mode);
 must_check int child_resume(struct child *c, gpa_t out);
 must_check int child_read_state(struct child *c, struct hypercall_state *s);
 must_check int child_write_state(struct child *c, const struct hypercall_state *s);
-must_check int child_write_io(struct child *c, const struct hypercall_io *io);
 must_check int child_interrupt(struct child *c, uint64_t vector);
 
 /* child_run.c: what the scheduler, the run loop and vm_stop do otherwise for a child. */
 extern const struct vm_child_ops child_ops;
-/* The trap that an access hits, or NULL. */
-const struct hypercall_trap *child_trap(const struct child *c, bool port, uint64_t at,
-					unsigned size);
+/* Bytes of an I/O packet without data, and with those of a plain OUT. */
+#define PACKET_IO_DATA	((uint32_t)offsetof(struct hypercall_packet, io.data))
+#define PACKET_PLAIN_IO (PACKET_IO_DATA + 4)
+
+/* c->packet, of which the first `len` bytes count, is what the vCPU leaves the guest for. */
+static inline void child_packet(struct child *c, uint32_t kind, uint64_t key, uint64_t at,
+				uint32_t len)
+{
+	c->packet.kind = kind;
+	c->packet.key = key;
+	c->packet.at = at;
+	c->packet_len = len;
+	c->packet_ready = true;
+}
+
+/* child_port.c: a trap's ports, before the vCPU is made; port I/O; the answer to a packet. */
+must_check int child_port_add(struct child *c, unsigned trap);
+enum exit_action child_port_exit(struct child *c, struct vm_vcpu *vv);
+extern const struct vcpu_quick child_quick;
+must_check int child_write_io(struct child *c, const struct hypercall_io *io);

@@ -6,7 +6,6 @@
 #include <crvm/panic.h>
 #include <crvm/status.h>
 #include <crvm/string.h>
-#include <crvm/string_io.h>
 
 #include "child.h"
 #include "emu_priv.h"
@@ -16,40 +15,17 @@
 /* What a parent may set. */
 #define FLAGS_USER (FLAG_STATUS | FLAG_DF)
 
-/* All of it is the parent's to see. */
-static void packet_begin(struct child *c, uint32_t kind, uint64_t key, uint64_t at)
-{
-	memset(&c->packet, 0, sizeof(c->packet));
-	c->packet.kind = kind;
-	c->packet.key = key;
-	c->packet.at = at;
-}
+/* Bytes of a packet: with one member of its union, and without. */
+#define PACKET_HEAD	   ((uint32_t)offsetof(struct hypercall_packet, io))
+#define PACKET_END(member) (PACKET_HEAD + (uint32_t)sizeof(((struct hypercall_packet *)0)->member))
 
-/* What it left the guest for is in c->packet; past the instruction. */
-static enum exit_action leave(struct child *c)
+/* The trap that an access to memory hits, or NULL. */
+static const struct hypercall_trap *memory_trap(const struct child *c, uint64_t at)
 {
-	c->packet_ready = true;
-	return ACT_WAIT;
-}
-
-static enum exit_action exit_port(struct child *c, struct vm_vcpu *vv)
-{
-	const struct vcpu_exit *e = &vv->v.exit;
-	const struct hypercall_trap *t = child_trap(c, true, e->port.port, e->port.size);
-
-	if (!t)
-		return exit_handle(vv);
-	if (e->port.string) {
-		vm_stop(vv, false, "string I/O at port %x, for which there is a trap",
-			e->port.port);
-		return ACT_STOP;
-	}
-	packet_begin(c, HYPERCALL_PACKET_IO, t->key, e->port.port);
-	c->packet.io.size = e->port.size;
-	c->packet.io.input = e->port.in;
-	if (!e->port.in)
-		c->packet.io.data = (uint32_t)(vv->v.gpr[REG_RAX] & emu_mask(e->port.size));
-	return leave(c);
+	for (unsigned i = 0; i < c->trap_count; i++)
+		if (c->trap[i].kind != HYPERCALL_TRAP_IO && at - c->trap[i].at < c->trap[i].size)
+			return &c->trap[i];
+	return NULL;
 }
 
 /* The instruction at CS:RIP, decoded, into the packet; EMU_DONE, or what the emulator says. */
@@ -86,7 +62,7 @@ static enum emu_kind fetch(struct child *c, struct vm_vcpu *vv, struct emu_resul
 static enum exit_action exit_fault(struct child *c, struct vm_vcpu *vv)
 {
 	const struct vcpu_exit *e = &vv->v.exit;
-	const struct hypercall_trap *t = child_trap(c, false, e->fault.gpa, 1);
+	const struct hypercall_trap *t = memory_trap(c, e->fault.gpa);
 	const bool write = e->fault.access & FAULT_WRITE;
 	struct emu_result r;
 	enum emu_kind kind;
@@ -94,65 +70,54 @@ static enum exit_action exit_fault(struct child *c, struct vm_vcpu *vv)
 	if (!t || e->fault.misconfig || e->fault.page_walk || e->fault.access & FAULT_EXEC ||
 	    e->interrupted.kind != EVENT_NONE || (t->kind == HYPERCALL_TRAP_BELL && !write))
 		return exit_handle(vv);
-	packet_begin(c,
-		     t->kind == HYPERCALL_TRAP_BELL ? HYPERCALL_PACKET_BELL : HYPERCALL_PACKET_MEM,
-		     t->key, e->fault.gpa);
-	c->packet.mem.write = write;
+	c->packet.mem = (typeof(c->packet.mem)){.write = write};
 	kind = fetch(c, vv, &r);
 	if (kind == EMU_RETRY)
 		return ACT_RETRY;
-	return kind == EMU_DONE ? leave(c) : exit_handle(vv);
+	if (kind != EMU_DONE)
+		return exit_handle(vv);
+	child_packet(c,
+		     t->kind == HYPERCALL_TRAP_BELL ? HYPERCALL_PACKET_BELL : HYPERCALL_PACKET_MEM,
+		     t->key, e->fault.gpa, PACKET_END(mem));
+	return ACT_WAIT;
 }
 
 static enum exit_action child_exit(struct vm_vcpu *vv)
 {
-	const struct virt_backend *b = machine.backend;
 	struct child *c = vv->v.vm->child;
-	enum exit_action action;
 
-	switch (vv->v.exit.kind) {
-	case EXIT_PORT:
-		action = exit_port(c, vv);
-		break;
-	case EXIT_NESTED_FAULT:
-		action = exit_fault(c, vv);
-		break;
-	default:
-		action = exit_handle(vv);
-		break;
-	}
-	c->halted = action == ACT_BLOCK;
-	/* For who reads them while it is not loaded. */
-	c->rsp = b->get_reg(&vv->v, REG_RSP);
-	c->rflags = b->get_reg(&vv->v, REG_RFLAGS);
-	c->rip = b->get_reg(&vv->v, REG_RIP);
-	if (action != ACT_RETRY && action != ACT_STOP)
-		c->rip += vv->v.exit.insn_len;
-	return action;
+	if (vv->v.exit.kind == EXIT_PORT)
+		return child_port_exit(c, vv);
+	if (vv->v.exit.kind == EXIT_NESTED_FAULT)
+		return exit_fault(c, vv);
+	return exit_handle(vv);
 }
 
 static void child_begin(struct vm_vcpu *vv, struct vm_vcpu *parent)
 {
-	struct child *c = vv->v.vm->child;
-
+	vv->host = parent;
 	vv->cpu = parent->cpu;
 	vv->trace = parent->trace;
-	if (!c->write_state)
-		return;
-	c->write_state = false;
-	machine.backend->set_reg(&vv->v, REG_RSP, c->rsp);
-	machine.backend->set_reg(&vv->v, REG_RFLAGS, c->rflags);
+	vv->v.quick = atomic_load_explicit(&trace_quick_exits, memory_order_relaxed) ? NULL
+										     : &child_quick;
 }
 
 /* The parent's hypercall is done. */
-static void answer(struct child *c, struct vm_vcpu *parent, uint64_t kind)
+static void answer(struct vm_vcpu *parent, uint64_t kind)
 {
-	if (kind != HYPERCALL_PACKET_NONE)
-		check(gmem_write(&c->parent->mem, c->out, &c->packet, sizeof(c->packet)) == OK);
-	c->packet_ready = false;
 	parent->v.gpr[REG_RAX] = kind;
 	parent->guest = NULL;
 	parent->blocked = false;
+}
+
+static void answer_packet(struct child *c, struct vm_vcpu *parent)
+{
+	if (likely(c->out_here && c->packet_len == PACKET_PLAIN_IO))
+		__builtin_memcpy(c->out_here, &c->packet, PACKET_PLAIN_IO);
+	else
+		check(gmem_write(&c->parent->mem, c->out, &c->packet, c->packet_len) == OK);
+	c->packet_ready = false;
+	answer(parent, c->packet.kind);
 }
 
 static void child_end(struct vm_vcpu *vv, struct vm_vcpu *parent)
@@ -160,13 +125,16 @@ static void child_end(struct vm_vcpu *vv, struct vm_vcpu *parent)
 	struct child *c = vv->v.vm->child;
 
 	if (c->packet_ready) {
-		answer(c, parent, c->packet.kind);
+		c->halted = false;
+		answer_packet(c, parent);
 	} else if (vv->blocked && !(atomic_load(&vv->v.requests) & ~(uint32_t)REQ_STOP)) {
-		packet_begin(c, HYPERCALL_PACKET_HALT, 0, 0);
-		answer(c, parent, HYPERCALL_PACKET_HALT);
+		c->halted = true;
+		child_packet(c, HYPERCALL_PACKET_HALT, 0, 0, PACKET_HEAD);
+		answer_packet(c, parent);
 	} else if (atomic_load(&parent->v.requests) & (REQ_IRQ | REQ_NMI) ||
 		   parent->events.irq_window) {
-		answer(c, parent, HYPERCALL_PACKET_NONE);
+		c->halted = vv->blocked;
+		answer(parent, HYPERCALL_PACKET_NONE);
 	}
 }
 
@@ -174,9 +142,8 @@ static void child_stopped(struct vm *vm, const char *why)
 {
 	struct child *c = vm->child;
 
-	packet_begin(c, HYPERCALL_PACKET_STOPPED, 0, 0);
 	str_copy(c->packet.text, sizeof(c->packet.text), why, sizeof(c->packet.text) - 1);
-	c->packet_ready = true;
+	child_packet(c, HYPERCALL_PACKET_STOPPED, 0, 0, PACKET_END(text));
 }
 
 const struct vm_child_ops child_ops = {
@@ -188,14 +155,17 @@ const struct vm_child_ops child_ops = {
 
 int child_resume(struct child *c, gpa_t out)
 {
-	struct hypercall_packet scratch;
 	struct vm_vcpu *vv = c->vm->vcpu, *parent = &c->parent->vcpu[0];
 
 	if (!vv || c->broken || atomic_load(&vv->stopped))
 		return E_BUSY;
-	if (gmem_read(&c->parent->mem, out, &scratch, sizeof(scratch)))
-		return E_FAULT;
-	c->out = out;
+	/* A VM's memory stays what it is: asked once is enough. */
+	if (unlikely(out.v != c->out.v)) {
+		if (!gmem_has(&c->parent->mem, out, sizeof(c->packet)))
+			return E_FAULT;
+		c->out = out;
+		c->out_here = gmem_ptr_write(&c->parent->mem, out, sizeof(c->packet));
+	}
 	vv->blocked = c->halted; /* it looks whether that has ended */
 	parent->guest = vv;
 	return OK;
@@ -203,36 +173,36 @@ int child_resume(struct child *c, gpa_t out)
 
 int child_read_state(struct child *c, struct hypercall_state *s)
 {
+	const struct virt_backend *b = machine.backend;
+	struct vcpu *v;
+
 	if (!c->vm->vcpu)
 		return E_BUSY;
-	memcpy(s->gpr, c->vm->vcpu->v.gpr, sizeof(s->gpr));
-	s->gpr[REG_RSP] = c->rsp;
-	s->rflags = c->rflags;
-	s->rip = c->rip;
+	v = &c->vm->vcpu->v;
+	sched_load(c->vm->vcpu);
+	memcpy(s->gpr, v->gpr, sizeof(s->gpr));
+	s->gpr[REG_RSP] = b->get_reg(v, REG_RSP);
+	s->rflags = b->get_reg(v, REG_RFLAGS);
+	s->rip = b->get_reg(v, REG_RIP);
+	sched_load(&c->parent->vcpu[0]);
 	return OK;
 }
 
 int child_write_state(struct child *c, const struct hypercall_state *s)
 {
+	const struct virt_backend *b = machine.backend;
+	struct vcpu *v;
+	uint64_t rflags;
+
 	if (!c->vm->vcpu)
 		return E_BUSY;
-	memcpy(c->vm->vcpu->v.gpr, s->gpr, sizeof(s->gpr));
-	c->rsp = s->gpr[REG_RSP];
-	c->rflags = (c->rflags & ~(uint64_t)FLAGS_USER) | (s->rflags & FLAGS_USER);
-	c->write_state = true;
-	return OK;
-}
-
-int child_write_io(struct child *c, const struct hypercall_io *io)
-{
-	uint64_t *rax;
-
-	if (io->size != 1 && io->size != 2 && io->size != 4)
-		return E_INVAL;
-	if (!c->vm->vcpu)
-		return E_BUSY;
-	rax = &c->vm->vcpu->v.gpr[REG_RAX];
-	*rax = port_in_merge(*rax, io->size, io->data);
+	v = &c->vm->vcpu->v;
+	memcpy(v->gpr, s->gpr, sizeof(s->gpr));
+	sched_load(c->vm->vcpu);
+	rflags = b->get_reg(v, REG_RFLAGS) & ~(uint64_t)FLAGS_USER;
+	b->set_reg(v, REG_RFLAGS, rflags | (s->rflags & FLAGS_USER));
+	b->set_reg(v, REG_RSP, s->gpr[REG_RSP]);
+	sched_load(&c->parent->vcpu[0]);
 	return OK;
 }
 

@@ -108,6 +108,44 @@ static void check_memory(struct config_vm *v, struct config_report *r)
 				    c->mem >> 10);
 }
 
+static void compare_shared(const struct vm_config_shared *s, const struct vm_config *other,
+			   struct config_report *r)
+{
+	for (unsigned i = 0; i < other->shared_count; i++) {
+		const struct vm_config_shared *o = &other->shared[i];
+
+		if (!strcmp(o->name, s->name) && o->size != s->size)
+			config_report_error(r, s->place,
+					    "shared region '%s' has %lu KiB in VM '%s', here %lu "
+					    "KiB: all must agree",
+					    s->name, o->size >> 10, other->name, s->size >> 10);
+	}
+}
+
+void config_check_shared(const struct vm_config *c, const struct vm_config *before, unsigned count,
+			 struct config_report *r)
+{
+	if (r->failed)
+		return;
+	/* Of a VM with an error nothing is left that c could be compared with. */
+	for (unsigned i = 0; i < c->shared_count; i++)
+		for (unsigned j = 0; j < count; j++)
+			if (&before[j] != c)
+				compare_shared(&c->shared[i], &before[j], r);
+}
+
+static void check_shared(struct config_vm *v, struct config_report *r)
+{
+	const struct vm_config *c = v->c;
+
+	for (unsigned i = 0; i < c->shared_count; i++)
+		for (unsigned j = 0; j < i; j++)
+			if (!strcmp(c->shared[i].name, c->shared[j].name))
+				config_report_error(r, c->shared[i].place,
+						    "shared region '%s' is there twice",
+						    c->shared[i].name);
+}
+
 void config_check_vm(struct config_vm *v, struct config_report *r)
 {
 	struct vm_config *c = v->c;
@@ -124,6 +162,7 @@ void config_check_vm(struct config_vm *v, struct config_report *r)
 	if (!r->failed) {
 		check_use(v, r);
 		check_memory(v, r);
+		check_shared(v, r);
 	}
 	if (r->failed) {
 		struct vm_config only = {.bad = true, .place = c->place};

@@ -19,6 +19,11 @@
 #define DISK_MAX   (128ul << 30) /* what 28 bits of a sector's number reach */
 #define WEIGHT_MAX 1000
 
+/* What a guest's own devices do not need: not the timer, keyboard, clock, cascade, FPU. */
+#define SHARED_IRQS 0xdef8u
+
+_Static_assert(MEMORY_MAX <= VM_SHARED_BASE, "RAM ends below what VMs share");
+
 struct config_key {
 	const char *name, *short_form;
 	const char *valid; /* completes "must be ...", but for closed sets */
@@ -221,6 +226,47 @@ static bool set_disk(struct vm_config *c, const struct config_key *key,
 	       to_number(s + 5, DISK_SECTOR, DISK_MAX, DISK_SECTOR, &d->size);
 }
 
+/* Copies up to one of `ends`; what follows, or NULL if it is too long. */
+static const char *cut(const char *s, const char *ends, char *out, size_t size)
+{
+	size_t len = 0;
+
+	while (s[len] && !strchr(ends, s[len]))
+		len++;
+	return str_copy(out, size, s, len) ? s + len : NULL;
+}
+
+/* NAME:SIZE, NAME:SIZE irq=LINE */
+static bool set_shared(struct vm_config *c, const struct config_key *key,
+		       const struct config_entry *e)
+{
+	struct vm_config_shared *new = &c->shared[c->shared_count];
+	char size[24];
+	const char *s;
+	uint64_t irq;
+
+	if (c->shared_count == VM_SHARED_COUNT_MAX)
+		return false;
+	s = cut(e->value, ":", new->name, sizeof(new->name));
+	if (!s || !*s || !config_keys_is_name(new->name))
+		return false;
+	s = cut(s + 1, " \t", size, sizeof(size));
+	if (!s || !to_number(size, key->min, key->max, key->step, &new->size))
+		return false;
+	while (*s == ' ' || *s == '\t')
+		s++;
+	new->irq = -1;
+	if (*s) {
+		if (strncmp(s, "irq=", 4) != 0 || !to_number(s + 4, 0, 15, 1, &irq) ||
+		    !(SHARED_IRQS >> irq & 1))
+			return false;
+		new->irq = (int)irq;
+	}
+	new->place = e->value_place;
+	c->shared_count++;
+	return true;
+}
+
 #define MEMBER(m)    offsetof(struct vm_config, m)
 #define MODULE_VALID "a module's name: 1 to 63 of A-Z a-z 0-9 . _ + - /"
 
@@ -283,6 +329,14 @@ static const struct config_key keys[] = {
 	DISK_ROW(1),
 	DISK_ROW(2),
 	DISK_ROW(3),
+	[CONFIG_SHARED] = {.name = "shared",
+			   .set = set_shared,
+			   .min = PAGE_SIZE,
+			   .max = VM_SHARED_SIZE_MAX,
+			   .step = PAGE_SIZE,
+			   .repeats = true,
+			   .valid = "NAME:SIZE, also with irq=LINE: a name as a VM's, 4K to 64M in "
+				    "steps of 4K, 3-7, 9-12, 14 or 15; at most 4 times"},
 	[CONFIG_FIRMWARE] = {.name = "firmware", .set = set_firmware, .valid = MODULE_VALID},
 	[CONFIG_CONSOLE] = {.name = "console",
 			    .set = set_enum,

@@ -49,6 +49,7 @@ enum config_key_id {
 	CONFIG_DISK1,
 	CONFIG_DISK2,
 	CONFIG_DISK3,
+	CONFIG_SHARED,
 	CONFIG_FIRMWARE,
 	CONFIG_CONSOLE,
 	CONFIG_TICKS,
@@ -87,3 +88,6 @@ bool config_keys_is_name(const char *s);
 
 /* config_check.c: what the keys together must obey; fills in what depends on others. */
 void config_check_vm(struct config_vm *v, struct config_report *r);
+/* Before it: whether a VM agrees with those before it about what they share. */
+void config_check_shared(const struct vm_config *c, const struct vm_config *before, unsigned count,
+			 struct config_report *r);

@@ -19,4 +19,6 @@ enum exit_action exit_cr_access(struct vm_vcpu *vv);
 
 /* exits_mem.c */
 enum exit_action exit_port_string(struct vm_vcpu *vv);
+/* After string_io or emulate_insn. */
+enum exit_action exit_emulated(struct vm_vcpu *vv, enum emu_kind kind, const struct emu_result *r);
 enum exit_action exit_nested_fault(struct vm_vcpu *vv);

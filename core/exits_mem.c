@@ -22,7 +22,7 @@ static enum exit_action stop_undecoded(struct vm_vcpu *vv, const struct emu_resu
 	return ACT_STOP;
 }
 
-static enum exit_action finish(struct vm_vcpu *vv, enum emu_kind kind, const struct emu_result *r)
+enum exit_action exit_emulated(struct vm_vcpu *vv, enum emu_kind kind, const struct emu_result *r)
 {
 	if (atomic_load_explicit(&vv->stopped, memory_order_relaxed))
 		return ACT_STOP;
@@ -46,9 +46,15 @@ static enum exit_action finish(struct vm_vcpu *vv, enum emu_kind kind, const str
 enum exit_action exit_port_string(struct vm_vcpu *vv)
 {
 	struct emu_result r;
-	enum emu_kind kind = string_io(&vv->emu_env, &r);
+	enum emu_kind kind = string_io(&vv->emu_env, STRING_IO_MAX, &r);
 
-	return finish(vv, kind, &r);
+	return exit_emulated(vv, kind, &r);
+}
+
+/* What VMs share is not executable. */
+static bool is_data(const struct vcpu_exit *e)
+{
+	return !e->fault.misconfig && e->fault.access & FAULT_EXEC && e->fault.allowed;
 }
 
 enum exit_action exit_nested_fault(struct vm_vcpu *vv)
@@ -58,11 +64,12 @@ enum exit_action exit_nested_fault(struct vm_vcpu *vv)
 	enum emu_kind kind;
 
 	if (unlikely(e->fault.misconfig || e->fault.page_walk || (e->fault.access & FAULT_EXEC))) {
-		vm_stop(vv, true, "%s at guest-physical %lx, where there is no memory (RIP %lx)",
+		vm_stop(vv, true, "%s at guest-physical %lx, where there is %s (RIP %lx)",
 			e->fault.misconfig   ? "broken nested page table"
 			: e->fault.page_walk ? "page table"
 					     : "code",
-			e->fault.gpa, machine.backend->get_reg(&vv->v, REG_RIP));
+			e->fault.gpa, is_data(e) ? "memory for data only" : "no memory",
+			machine.backend->get_reg(&vv->v, REG_RIP));
 		return ACT_STOP;
 	}
 	/* The access is then one of the delivery (IDT, TSS, stack), not of what lies at RIP. */
@@ -75,5 +82,5 @@ enum exit_action exit_nested_fault(struct vm_vcpu *vv)
 		return ACT_STOP;
 	}
 	kind = emulate_insn(&vv->emu_env, &r);
-	return finish(vv, kind, &r);
+	return exit_emulated(vv, kind, &r);
 }

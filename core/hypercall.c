@@ -71,9 +71,14 @@ static int64_t call_wall_clock(struct vm *vm, const struct hypercall_args *a)
 }
 
 static hypercall_fn *const calls[] = {
-	[HYPERCALL_VERSION] = call_version,	  [HYPERCALL_CONSOLE_WRITE] = call_console_write,
-	[HYPERCALL_YIELD] = call_yield,		  [HYPERCALL_TIME] = call_time,
+	[HYPERCALL_VERSION] = call_version,
+	[HYPERCALL_CONSOLE_WRITE] = call_console_write,
+	[HYPERCALL_YIELD] = call_yield,
+	[HYPERCALL_TIME] = call_time,
 	[HYPERCALL_WALL_CLOCK] = call_wall_clock,
+	[HYPERCALL_SHARED_DESCRIBE] = hypercall_shared_describe,
+	[HYPERCALL_DOORBELL] = hypercall_doorbell,
+	[HYPERCALL_SHARED_RINGS] = hypercall_shared_rings,
 };
 
 static struct hypercall_args args_of(const struct vm_vcpu *vv)
@@ -90,32 +95,41 @@ static hypercall_fn *find_waiting(uint64_t number)
 	return fn ? fn : hypercall_child_find(number);
 }
 
-enum exit_action hypercall_exit(struct vm_vcpu *vv)
+bool hypercall_at_once(struct vm_vcpu *vv)
 {
 	const struct hypercall_args a = args_of(vv);
 	struct vm *vm = vv->v.vm;
-	uint64_t *rax = &vv->v.gpr[REG_RAX], number = *rax;
+	uint64_t number = vv->v.gpr[REG_RAX];
 	hypercall_fn *fn = NULL;
+
+	if (number < array_count(calls))
+		fn = calls[number];
+	else if (number - HYPERCALL_CHILD_QUICK < array_count(hypercall_child_quick) &&
+		 vm->config.privileged)
+		fn = hypercall_child_quick[number - HYPERCALL_CHILD_QUICK];
+	if (unlikely(!fn))
+		return false;
+	vv->v.gpr[REG_RAX] = (uint64_t)fn(vm, &a);
+	return true;
+}
+
+enum exit_action hypercall_exit(struct vm_vcpu *vv)
+{
+	uint64_t *rax = &vv->v.gpr[REG_RAX], number = *rax;
 	bool waits;
 
-	if (number < array_count(calls) && calls[number]) {
-		*rax = (uint64_t)calls[number](vm, &a);
-		return ACT_NEXT;
-	}
+	if (hypercall_at_once(vv))
+		return vv->guest ? ACT_WAIT : ACT_NEXT;
 	waits = find_waiting(number) != NULL;
-	if (!waits)
-		fn = hypercall_child_find_quick(number);
-	if (!waits && !fn) {
+	if (!waits && (number - HYPERCALL_CHILD_QUICK >= array_count(hypercall_child_quick) ||
+		       !hypercall_child_quick[number - HYPERCALL_CHILD_QUICK])) {
 		*rax = (uint64_t)E_NOSYS;
-	} else if (!vm->config.privileged) {
+	} else if (!vv->v.vm->config.privileged) {
 		*rax = (uint64_t)E_PERM;
-	} else if (waits) {
+	} else {
 		atomic_store(&vv->call, CALL_ASKED);
 		smp_kick(&percpus[0], WORK_HYPERCALL);
 		return ACT_WAIT;
-	} else {
-		*rax = (uint64_t)fn(vm, &a);
-		return vv->guest ? ACT_WAIT : ACT_NEXT;
 	}
 	return ACT_NEXT;
 }

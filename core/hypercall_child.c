@@ -97,6 +97,21 @@ static int64_t call_read_state(struct vm *vm, const struct hypercall_args *a)
 	return err ? err : hypercall_out(vm, a->rsi, &s, sizeof(s));
 }
 
+/* No more of it than there is. */
+static int read_io(struct vm *vm, uint64_t from, struct hypercall_io *io)
+{
+	const uint64_t head = offsetof(struct hypercall_io, data);
+	int err = hypercall_in(vm, from, io, head);
+
+	if (err)
+		return err;
+	if (io->size != 1 && io->size != 2 && io->size != 4)
+		return E_INVAL;
+	if (!io->count || io->count > sizeof(io->bytes) / io->size)
+		return E_INVAL;
+	return hypercall_in(vm, from + head, io->bytes, (uint64_t)io->size * io->count);
+}
+
 static int64_t call_write_state(struct vm *vm, const struct hypercall_args *a)
 {
 	struct child *c = child_find(vm, a->rdi);
@@ -111,7 +126,7 @@ static int64_t call_write_state(struct vm *vm, const struct hypercall_args *a)
 		err = hypercall_in(vm, a->rdx, &s, sizeof(s));
 		return err ? err : child_write_state(c, &s);
 	case HYPERCALL_WRITE_IO:
-		err = hypercall_in(vm, a->rdx, &io, sizeof(io));
+		err = read_io(vm, a->rdx, &io);
 		return err ? err : child_write_io(c, &io);
 	default:
 		return E_INVAL;
@@ -135,19 +150,15 @@ static hypercall_fn *const waiting[HYPERCALL_COUNT] = {
 	[HYPERCALL_VCPU_CREATE] = call_vcpu_create,
 };
 
-static hypercall_fn *const quick[HYPERCALL_COUNT] = {
-	[HYPERCALL_VCPU_RESUME] = call_resume,
-	[HYPERCALL_VCPU_READ_STATE] = call_read_state,
-	[HYPERCALL_VCPU_WRITE_STATE] = call_write_state,
-	[HYPERCALL_VCPU_INTERRUPT] = call_interrupt,
+#define QUICK(number) [(number)-HYPERCALL_CHILD_QUICK]
+hypercall_fn *const hypercall_child_quick[HYPERCALL_COUNT - HYPERCALL_CHILD_QUICK] = {
+	QUICK(HYPERCALL_VCPU_RESUME) = call_resume,
+	QUICK(HYPERCALL_VCPU_READ_STATE) = call_read_state,
+	QUICK(HYPERCALL_VCPU_WRITE_STATE) = call_write_state,
+	QUICK(HYPERCALL_VCPU_INTERRUPT) = call_interrupt,
 };
 
 hypercall_fn *hypercall_child_find(uint64_t number)
 {
 	return number < HYPERCALL_COUNT ? waiting[number] : NULL;
-}
-
-hypercall_fn *hypercall_child_find_quick(uint64_t number)
-{
-	return number < HYPERCALL_COUNT ? quick[number] : NULL;
 }

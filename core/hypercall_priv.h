@@ -22,9 +22,14 @@ typedef int64_t hypercall_fn(struct vm *vm, const struct hypercall_args *a);
 must_check int hypercall_in(const struct vm *vm, uint64_t from, void *buf, uint64_t len);
 must_check int hypercall_out(const struct vm *vm, uint64_t to, const void *buf, uint64_t len);
 
+/* hypercall_shared.c. On the caller's CPU with interrupts off, for any guest. */
+hypercall_fn hypercall_shared_describe, hypercall_doorbell, hypercall_shared_rings;
+
 /* hypercall_manage.c; NULL: there is none of that number. Boot CPU's loop, with no lock held. */
 hypercall_fn *hypercall_manage_find(uint64_t number);
 
 /* hypercall_child.c. Boot CPU's loop likewise, and on the caller's CPU with interrupts off. */
 hypercall_fn *hypercall_child_find(uint64_t number);
-hypercall_fn *hypercall_child_find_quick(uint64_t number);
+/* Of privileged VMs, from this number on. */
+#define HYPERCALL_CHILD_QUICK HYPERCALL_VCPU_RESUME
+extern hypercall_fn *const hypercall_child_quick[HYPERCALL_COUNT - HYPERCALL_CHILD_QUICK];

@@ -30,16 +30,16 @@ enum pass { EXIT = 0, PASS_READ = 1, PASS = 3 };
 	X(DEBUGCTL, 0x1d9, zero, only_zero, NONE, ANY, EXIT, "no branch records")                 \
 	X(PAT, 0x277, reg, pat, PAT, PAT, PASS_READ, "a bad type would fail VM entry")
 
-#define HIGH_ROWS(X)                                                                    \
-	X(EFER, 0xc0000080, reg, efer, EFER, ANY, EXIT, "paging mode depends on it")    \
-	X(STAR, 0xc0000081, reg, reg, STAR, SYSCALL, PASS, "")                          \
-	X(LSTAR, 0xc0000082, reg, canonical, LSTAR, SYSCALL, PASS, "")                  \
-	X(CSTAR, 0xc0000083, reg, canonical, CSTAR, SYSCALL, PASS, "")                  \
-	X(FMASK, 0xc0000084, reg, below32, FMASK, SYSCALL, PASS, "")                    \
-	X(FS_BASE, 0xc0000100, segment, segment, NONE, LM, PASS, "part of the segment") \
-	X(GS_BASE, 0xc0000101, segment, segment, NONE, LM, PASS, "part of the segment") \
-	X(KERNEL_GS_BASE, 0xc0000102, reg, canonical, KERNEL_GS_BASE, LM, PASS, "")     \
-	X(TSC_AUX, 0xc0000103, reg, below32, TSC_AUX, RDTSCP, PASS, "")
+#define HIGH_ROWS(X)                                                                         \
+	X(EFER, 0xc0000080, reg, efer, EFER, ANY, EXIT, "paging mode depends on it")         \
+	X(STAR, 0xc0000081, reg, reg, STAR, SYSCALL, PASS_READ, "a switch need not read it") \
+	X(LSTAR, 0xc0000082, reg, canonical, LSTAR, SYSCALL, PASS_READ, "likewise")          \
+	X(CSTAR, 0xc0000083, reg, canonical, CSTAR, SYSCALL, PASS_READ, "likewise")          \
+	X(FMASK, 0xc0000084, reg, below32, FMASK, SYSCALL, PASS_READ, "likewise")            \
+	X(FS_BASE, 0xc0000100, segment, segment, NONE, LM, PASS, "part of the segment")      \
+	X(GS_BASE, 0xc0000101, segment, segment, NONE, LM, PASS, "part of the segment")      \
+	X(KERNEL_GS_BASE, 0xc0000102, reg, canonical, KERNEL_GS_BASE, LM, PASS, "")          \
+	X(TSC_AUX, 0xc0000103, reg, below32, TSC_AUX, RDTSCP, PASS_READ, "likewise")
 
 #define ROWS(X) LOW_ROWS(X) HIGH_ROWS(X)
 

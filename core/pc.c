@@ -61,11 +61,23 @@ static void pic_intr(void *ctx)
 	vcpu_request(&pc->vm->vcpu[0], REQ_IRQ);
 }
 
+/* What was rung for since. */
+static void take_bells(struct pc *pc)
+{
+	uint32_t bells = atomic_exchange(&pc->bells, 0);
+
+	for (unsigned irq = 0; bells >> irq; irq++)
+		if (bells >> irq & 1)
+			pc_pulse(pc, irq);
+}
+
 static int irq_peek(void *ctx)
 {
 	struct pc *pc = ctx;
 	int vector;
 
+	if (unlikely(atomic_load_explicit(&pc->bells, memory_order_relaxed)))
+		take_bells(pc);
 	spin_lock(&pc->pic.dev.lock);
 	vector = pic_peek(&pc->pic);
 	spin_unlock(&pc->pic.dev.lock);
@@ -378,6 +390,7 @@ void pc_reset(struct pc *pc)
 			dev->reset(dev);
 		spin_unlock(&dev->lock);
 	}
+	atomic_store(&pc->bells, 0);
 	spin_lock(&pc->pic.dev.lock);
 	for (unsigned i = 0; i < PC_IRQ_COUNT; i++)
 		line_end_pulse(&pc->line[i]);
@@ -412,6 +425,13 @@ void pc_pulse(struct pc *pc, unsigned irq)
 	pic_set_line(&pc->pic, irq, false);
 	pic_set_line(&pc->pic, irq, true);
 	spin_unlock(&pc->pic.dev.lock);
+}
+
+/* One that was rung before, and not seen yet, is the same. */
+void pc_ring(struct pc *pc, unsigned irq)
+{
+	if (!(atomic_fetch_or(&pc->bells, 1u << irq) >> irq & 1))
+		vcpu_request(&pc->vm->vcpu[0], REQ_IRQ);
 }
 
 void pc_input(struct pc *pc)

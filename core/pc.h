@@ -72,6 +72,7 @@ struct pc {
 	struct debug_device debug;
 	struct testdev test;
 	struct pc_line line[PC_IRQ_COUNT];
+	_Atomic uint32_t bells; /* lines that are to be pulsed: a bit each */
 	struct pc_alarm alarm[PC_ALARM_COUNT];
 	struct irq_source irq;
 	struct pc_disk *disk[PC_DISK_COUNT]; /* NULL: none */
@@ -93,6 +94,8 @@ void pc_pause(struct pc *pc);
 void pc_resume(struct pc *pc);
 /* An interrupt on a line, whatever its device does; ends as it is acknowledged. The VM's CPU. */
 void pc_pulse(struct pc *pc, unsigned irq);
+/* The same, soon: also within an exit. Any CPU; the VM is on. */
+void pc_ring(struct pc *pc, unsigned irq);
 /* Bytes wait in the VM's console. The VM's CPU. */
 void pc_input(struct pc *pc);
 

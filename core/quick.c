@@ -11,12 +11,7 @@
 #include <crvm/string_io.h>
 
 #include "machine.h"
-#include "vm.h"
-
-static inline void quick_begin(struct vcpu *v)
-{
-	vm_vcpu_of(v)->quick_start = rdtsc_low();
-}
+#include "quick.h"
 
 /*
  * Bounded in time, so that the VMX-preemption timer, which is armed when run() begins and starts
@@ -26,10 +21,9 @@ static inline void quick_begin(struct vcpu *v)
  */
 static inline int quick_end(struct vcpu *v, enum exit_kind kind)
 {
-	struct vm_vcpu *vv = vm_vcpu_of(v);
-	uint32_t now = rdtsc_low();
+	const struct vm_vcpu *vv = vm_vcpu_of(v);
+	uint32_t now = quick_count(v, kind);
 
-	exit_stats_add(&vv->stats, kind, now - vv->quick_start);
 	if (unlikely((int32_t)(vv->quick_until - now) < 0))
 		return QUICK_LEAVE;
 	return (int)(atomic_load_explicit(&v->requests, memory_order_relaxed) |
@@ -80,12 +74,19 @@ static int quick_wrmsr(struct vcpu *v, uint32_t raw)
 
 static int quick_hypercall(struct vcpu *v, uint32_t raw)
 {
+	struct vm_vcpu *vv = vm_vcpu_of(v);
+
 	(void)raw;
 	quick_begin(v);
-	if (unlikely(v->gpr[REG_RAX] != HYPERCALL_NOP))
+	if (likely(v->gpr[REG_RAX] == HYPERCALL_NOP)) {
+		v->gpr[REG_RAX] = OK;
+		return quick_end(v, EXIT_HYPERCALL);
+	}
+	if (!v->vm->hypercall_at_once || !v->vm->hypercall_at_once(vv))
 		return QUICK_NOT;
-	v->gpr[REG_RAX] = OK;
-	return quick_end(v, EXIT_HYPERCALL);
+	(void)quick_count(v, EXIT_HYPERCALL);
+	vv->blocked = vv->guest != NULL;
+	return vv->guest ? QUICK_PASS : QUICK_LEAVE; /* it may have asked for anything */
 }
 
 /*
@@ -168,6 +169,7 @@ const struct vcpu_quick vcpu_quick = {
 		},
 	.port_in = quick_in,
 	.port_out = quick_out,
+	.pass = sched_pass_quick,
 };
 
 /* The same with a record of each exit in the ring: half as long again. */
@@ -239,4 +241,5 @@ const struct vcpu_quick vcpu_quick_traced = {
 		},
 	.port_in = traced_in,
 	.port_out = traced_out,
+	.pass = sched_pass_quick,
 };

@@ -201,7 +201,8 @@ void report_frames(void)
 		frame_owner_t owner;
 	} owners[] = {{"free", FRAME_FREE},	    {"firmware", FRAME_NONE},
 		      {"image", FRAME_IMAGE},	    {"modules", FRAME_MODULE},
-		      {"frame table", FRAME_TABLE}, {"hypervisor", FRAME_HV}};
+		      {"frame table", FRAME_TABLE}, {"hypervisor", FRAME_HV},
+		      {"shared", FRAME_SHARED}};
 	char size[16];
 
 	for (size_t i = 0; i < array_count(owners); i++)

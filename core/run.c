@@ -65,6 +65,9 @@ static bool answer(struct vm_vcpu *vv, const struct virt_backend *b)
 		b->skip_insn(&vv->v);
 		vv->blocked = true;
 		break;
+	case ACT_HOLD:
+		vv->blocked = true;
+		break;
 	case ACT_STOP:
 		return false;
 	}
@@ -73,23 +76,25 @@ static bool answer(struct vm_vcpu *vv, const struct virt_backend *b)
 
 void vcpu_step(struct vm_vcpu *vv)
 {
-	struct vcpu *v = &vv->v;
 	const struct virt_backend *b = machine.backend;
-	const uint32_t who = trace_who(v->vm->id, (uint16_t)v->id);
-	struct percpu *cpu = this_cpu();
+	const struct percpu *cpu = this_cpu();
 	uint64_t now = rdtsc();
 
 	for (;;) {
+		struct vcpu *v = &vv->v;
+
 		if (unlikely(atomic_load_explicit(&v->requests, memory_order_relaxed) ||
 			     event_queue_busy(&vv->events)) &&
 		    take_requests(vv))
 			return;
 		vv->quick_until = (uint32_t)now + vv->quick_ticks;
-		b->run(v);
+		v = b->run(v);
+		vv = vm_vcpu_of(v);
 		now = rdtsc();
 		if (v->exit.kind != EXIT_NONE) { /* the quick ones have counted themselves */
 			struct trace_record *r =
-				trace_exit(vv->trace, who, &v->exit, now, b->get_reg(v, REG_RIP));
+				trace_exit(vv->trace, trace_who(v->vm->id, (uint16_t)v->id),
+					   &v->exit, now, b->get_reg(v, REG_RIP));
 
 			inject_note_interrupted(v, &vv->events);
 			if (!answer(vv, b))
@@ -97,7 +102,12 @@ void vcpu_step(struct vm_vcpu *vv)
 			now = account(vv, r, now);
 		}
 		if (unlikely(atomic_load_explicit(&cpu->work, memory_order_relaxed)) ||
-		    v->exit.kind == EXIT_DEADLINE || vv->blocked)
+		    v->exit.kind == EXIT_DEADLINE)
 			return;
+		if (unlikely(vv->blocked)) {
+			vv = sched_pass(vv);
+			if (!vv)
+				return;
+		}
 	}
 }

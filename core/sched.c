@@ -16,6 +16,7 @@
 static struct {
 	struct fair_queue queue;
 	struct vm_vcpu *loaded; /* in the hardware */
+	struct vm_vcpu *bound;	/* a list: it, and those that were there before */
 	struct timer slice;	/* where the backend keeps no deadline */
 } cpus[CPU_MAX];
 
@@ -31,42 +32,57 @@ void sched_add(struct vm_vcpu *vv, struct percpu *cpu)
 
 void sched_unload(void)
 {
-	struct vm_vcpu **loaded = &cpus[this_cpu()->index].loaded;
+	const unsigned cpu = this_cpu()->index;
+	struct vm_vcpu *vv;
 
-	if (!*loaded)
-		return;
-	fpu_save((*loaded)->fpu);
-	machine.backend->vcpu_unload(&(*loaded)->v);
-	*loaded = NULL;
+	if (cpus[cpu].loaded)
+		fpu_save(cpus[cpu].loaded->fpu);
+	cpus[cpu].loaded = NULL;
+	while ((vv = cpus[cpu].bound)) {
+		cpus[cpu].bound = vv->next_bound;
+		vv->bound = false;
+		machine.backend->vcpu_unload(&vv->v);
+	}
 }
 
 void sched_remove(struct vm_vcpu *vv)
 {
-	const unsigned cpu = this_cpu()->index;
-
-	if (cpus[cpu].loaded && (cpus[cpu].loaded == vv || cpus[cpu].loaded == vv->guest))
-		sched_unload();
-	fair_remove(&cpus[cpu].queue, &vv->fair);
+	sched_unload();
+	fair_remove(&cpus[this_cpu()->index].queue, &vv->fair);
 }
 
 void vcpu_request(struct vm_vcpu *vv, uint32_t requests)
 {
+	struct percpu *cpu;
+
 	atomic_fetch_or(&vv->v.requests, requests);
+	/* Not before: if it moves meanwhile, its new CPU sees that, or we see the new CPU. */
+	cpu = vv->cpu;
 	/* Here its CPU looks before the next entry, and before it sleeps. */
-	if (vv->cpu != this_cpu())
-		smp_kick(vv->cpu, WORK_VCPU);
+	if (cpu != this_cpu())
+		smp_kick(cpu, WORK_VCPU);
 }
 
-static void sched_load(struct vm_vcpu *vv)
+void sched_load(struct vm_vcpu *vv)
 {
-	struct vm_vcpu **loaded = &cpus[this_cpu()->index].loaded;
+	const unsigned cpu = this_cpu()->index;
+	struct vm_vcpu *before = cpus[cpu].loaded;
 
-	if (*loaded == vv)
+	if (before == vv)
 		return;
-	sched_unload();
-	machine.backend->vcpu_load(&vv->v);
-	fpu_restore(vv->fpu, vv->xcr0);
-	*loaded = vv;
+	if (before) {
+		fpu_switch(before->fpu, before->xcr0, vv->fpu, vv->xcr0);
+		machine.backend->vcpu_switch(&before->v, &vv->v);
+	} else {
+		machine.backend->vcpu_load(&vv->v);
+		fpu_restore(vv->fpu, vv->xcr0);
+	}
+	cpus[cpu].loaded = vv;
+	if (vv->bound)
+		return;
+	vv->bound = true;
+	vv->next_bound = cpus[cpu].bound;
+	cpus[cpu].bound = vv;
 }
 
 /* A sleeper that was asked for something is looked at: see sched_run. */
@@ -115,6 +131,36 @@ static struct vm_vcpu *turn_of(struct vm_vcpu *vv)
 	return vv->guest ? vv->guest : vv;
 }
 
+struct vm_vcpu *sched_pass(struct vm_vcpu *turn)
+{
+	struct vm_vcpu *vv = turn->host ? turn->host : turn, *next;
+
+	if (vv->guest == turn)
+		turn->v.vm->child_ops->end(turn, vv);
+	next = vv->guest ? vv->guest : vv;
+	/* What waits for either of them is looked at when a turn begins. */
+	if (next == turn || next->blocked || event_queue_busy(&next->events) ||
+	    atomic_load_explicit(&next->v.requests, memory_order_relaxed) ||
+	    atomic_load_explicit(&vv->v.requests, memory_order_relaxed) ||
+	    atomic_load_explicit(&this_cpu()->work, memory_order_relaxed))
+		return NULL;
+	sched_load(next);
+	next->v.deadline = turn->v.deadline;
+	if (next != vv)
+		next->v.vm->child_ops->begin(next, vv);
+	return next;
+}
+
+struct vcpu *sched_pass_quick(struct vcpu *turn)
+{
+	struct vm_vcpu *next = sched_pass(vm_vcpu_of(turn));
+
+	if (!next)
+		return NULL;
+	next->quick_until = rdtsc_low() + next->quick_ticks;
+	return &next->v;
+}
+
 /* Sets what ends the stay in the guest. */
 static void set_deadline(struct vm_vcpu *vv, unsigned cpu)
 {
@@ -138,10 +184,8 @@ static bool look_at_waiting(struct fair_queue *q, struct vm_vcpu *vv, struct fai
 }
 
 /* After a turn, or instead of it. Interrupts off before, on afterwards. */
-static void turn_over(struct vm_vcpu *vv, struct vm_vcpu *turn)
+static void turn_over(struct vm_vcpu *vv)
 {
-	if (turn != vv)
-		turn->v.vm->child_ops->end(turn, vv);
 	if (atomic_load(&vv->stopped))
 		sched_unload();
 	irq_enable();
@@ -166,20 +210,22 @@ bool sched_run(void)
 	if (turn != vv)
 		turn->v.vm->child_ops->begin(turn, vv);
 	if (look_at_waiting(q, turn, m)) {
-		turn_over(vv, turn);
+		if (turn != vv)
+			turn->v.vm->child_ops->end(turn, vv);
+		turn_over(vv);
 		return true;
 	}
 	fair_begin(q, m, now);
-	turn->v.quick = turn != vv			  ? NULL
-			: atomic_load(&trace_quick_exits) ? &vcpu_quick_traced
-							  : &vcpu_quick;
+	vv->v.quick = atomic_load(&trace_quick_exits) ? &vcpu_quick_traced : &vcpu_quick;
 	set_deadline(turn, cpu);
-	if (unlikely(!turn->first_tsc))
-		turn->first_tsc = now;
+	if (unlikely(!vv->first_tsc))
+		vv->first_tsc = now;
 	vcpu_step(turn);
+	if (vv->guest)
+		vv->guest->v.vm->child_ops->end(vv->guest, vv);
 	ticks = rdtsc() - now;
 	fair_charge(m, ticks);
 	vv->ran_ticks += ticks;
-	turn_over(vv, turn);
+	turn_over(vv);
 	return true;
 }

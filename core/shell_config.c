@@ -74,6 +74,14 @@ static void add_boot(struct text *t, const struct vm_config *c)
 		add_disk(t, i, &c->disk[i]);
 }
 
+static void add_shared(struct text *t, const struct vm_config_shared *s)
+{
+	add(t, "; shared = %s:", s->name);
+	add_size(t, s->size);
+	if (s->irq >= 0)
+		add(t, " irq=%d", s->irq);
+}
+
 bool shell_config_text(const struct vm_config *c, char *text, size_t size)
 {
 	static const char *const consoles[] = {"serial", "debug", "none"};
@@ -83,6 +91,8 @@ bool shell_config_text(const struct vm_config *c, char *text, size_t size)
 	add(&t, "[vm %s]; memory = ", c->name);
 	add_size(&t, c->mem);
 	add_boot(&t, c);
+	for (unsigned i = 0; i < c->shared_count; i++)
+		add_shared(&t, &c->shared[i]);
 	if (c->cpu >= 0)
 		add(&t, "; cpu = %d", c->cpu);
 	if (c->console != VM_CONSOLE_SERIAL)

@@ -13,6 +13,7 @@
 #include "manage.h"
 #include "mux.h"
 #include "pc.h"
+#include "shared.h"
 #include "shell_priv.h"
 
 void shell_vms(char *arg)
@@ -36,6 +37,18 @@ static void print_disk(const struct vm *vm, unsigned i)
 			   d->overlay.page_count * (DISK_PAGE_SIZE / 1024));
 }
 
+static void print_shared(const struct vm *vm, unsigned i)
+{
+	const struct vm_shared *s = &vm->shared[i];
+	char line[16] = "no IRQ";
+
+	if (s->irq >= 0)
+		str_printf(line, sizeof(line), "IRQ %d", s->irq);
+	log_printf("  shared%u   %s, %lu KiB at %lx, %s; other VMs there: %u on; rings: %u\n", i,
+		   s->region->name, s->region->size / 1024, s->region->at, line,
+		   shared_peers_on(vm, i), atomic_load(&s->rings));
+}
+
 void shell_info(char *arg)
 {
 	const struct vm *vm = shell_vm("info", &arg);
@@ -57,6 +70,8 @@ void shell_info(char *arg)
 	log_printf("  boot      %s\n", vm_config_boot_name(vm->config.boot));
 	for (unsigned i = 0; i < PC_DISK_COUNT; i++)
 		print_disk(vm, i);
+	for (unsigned i = 0; i < vm->shared_count; i++)
+		print_shared(vm, i);
 	log_printf("  ran       %lu ms of %lu, with %lu exits\n",
 		   time_tsc_to_ns(vv->ran_ticks) / 1000000,
 		   time_tsc_to_ns((vm->paused_tsc ? vm->paused_tsc : rdtsc()) - vm->zero_tsc) /

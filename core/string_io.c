@@ -75,7 +75,7 @@ static uint32_t items_move(struct emu *e, struct io_run *r, uint32_t count)
 	return done;
 }
 
-enum emu_kind string_io(const struct emu_env *env, struct emu_result *result)
+enum emu_kind string_io(const struct emu_env *env, uint32_t max, struct emu_result *result)
 {
 	const struct vcpu_exit *x = &env->v->exit;
 	unsigned addr_size = x->port.addr_size, reg = x->port.in ? REG_RDI : REG_RSI;
@@ -99,7 +99,7 @@ enum emu_kind string_io(const struct emu_env *env, struct emu_result *result)
 		return EMU_DONE;
 	if (!emu_operand_init(&e, &r.op, r.in ? SEG_ES : x->port.segment, r.in))
 		return EMU_EXCEPTION;
-	todo = rflags & FLAG_TF ? 1 : STRING_IO_MAX / r.size;
+	todo = rflags & FLAG_TF ? 1 : max / r.size;
 	if (todo > count)
 		todo = (uint32_t)count;
 	done = items_move(&e, &r, todo);

@@ -18,6 +18,7 @@
 #include "machine.h"
 #include "mux.h"
 #include "pc.h"
+#include "shared.h"
 #include "vm.h"
 
 #define QUICK_NS     10000ul /* that quick exits may keep run() from returning */
@@ -159,7 +160,7 @@ int vm_build_vcpu(struct vm *vm)
 	vv->v.vm = vm;
 	vv->v.deadline = ~0ul;
 	vv->exit = vm->child_ops ? vm->child_ops->exit : exit_handle;
-	vv->v.quick = &vcpu_quick;
+	vv->v.quick = vm->child_ops ? NULL : &vcpu_quick;
 	vv->quick_ticks = (uint32_t)time_ns_to_tsc(QUICK_NS);
 	vv->fpu = arena_alloc(&vm->arena, fpu_area_size(), FPU_AREA_ALIGN);
 	if (!vv->fpu)
@@ -200,8 +201,11 @@ static int vm_build(struct vm *vm)
 	int err = vm_build_bare(vm);
 
 	vm->hypercall = hypercall_exit;
+	vm->hypercall_at_once = hypercall_at_once;
 	if (!err)
 		err = arena_blocks(&vm->arena, vm->config.mem, map_block, vm);
+	if (!err)
+		err = shared_attach(vm);
 	if (!err)
 		err = mux_attach(vm);
 	if (!err)
@@ -247,6 +251,8 @@ int vm_create(const struct vm_config *config, const struct vm_image *own, struct
 		vm->zero_tsc = rdtsc();
 		memcpy(vm->name, config->name, sizeof(vm->name));
 		err = vm_build(vm);
+		if (err)
+			shared_detach(vm);
 		arena = vm->arena;
 	}
 	if (err) {
@@ -272,6 +278,7 @@ void vm_destroy(struct vm *vm)
 	struct arena arena;
 
 	child_reap(vm);
+	shared_detach(vm);
 	arena = vm->arena;
 	mux_detach(vm);
 	vms[vm->id] = NULL;
@@ -326,6 +333,8 @@ int vm_power_on(struct vm *vm)
 		return err;
 	vm_power_on_vcpu(vv, &vm->pc->irq);
 	leave_children(vm);
+	/* Both forget rings, and come after what forgets the requests that these made. */
+	shared_reset(vm);
 	pc_reset(vm->pc);
 	pc_start(vm, &start);
 	machine.backend->vcpu_unload(&vv->v);

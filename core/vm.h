@@ -32,6 +32,7 @@ enum exit_action {
 	ACT_BLOCK, /* past the instruction; the vCPU sleeps until an event comes */
 	ACT_STOP,  /* the VM has been stopped */
 	ACT_WAIT,  /* past the instruction; no turn until what it waits for is done */
+	ACT_HOLD,  /* no turn likewise, then the same instruction again */
 };
 
 /* A hypercall whose caller waits while the boot CPU does it. */
@@ -43,12 +44,14 @@ struct vm_vcpu {
 	enum exit_action (*exit)(
 		struct vm_vcpu *vv); /* answers v.exit: exit_handle, but for children */
 	struct event_queue events;
-	struct percpu *cpu;	 /* where it runs */
-	struct fair_member fair; /* of that CPU's queue */
-	bool blocked;		 /* waits: in HLT, for its call, for its guest; its CPU only */
-	_Atomic bool stopped;	 /* until its VM is powered on */
-	bool paused;		 /* does not run, its VM's time stands still; its CPU only */
-	uint64_t ran_ticks;	 /* TSC ticks that it has had of its CPU */
+	struct percpu *_Atomic cpu; /* where it runs */
+	struct fair_member fair;    /* of that CPU's queue */
+	bool blocked;		    /* waits: in HLT, for its call, for its guest; its CPU only */
+	_Atomic bool stopped;	    /* until its VM is powered on */
+	bool paused;		    /* does not run, its VM's time stands still; its CPU only */
+	bool bound;		    /* to its CPU (virt.h), and in sched.c's list of these */
+	struct vm_vcpu *next_bound;
+	uint64_t ran_ticks; /* TSC ticks that it has had of its CPU */
 	uint64_t xcr0;
 	struct msr_ctx msr;
 	uint8_t *fpu;
@@ -63,6 +66,7 @@ struct vm_vcpu {
 	_Atomic uint32_t call; /* enum vm_call_state */
 	int64_t call_result;   /* CALL_DONE */
 	struct vm_vcpu *guest; /* a child's vCPU, which has its turns; its CPU only */
+	struct vm_vcpu *host;  /* a child's: whose turns it has; NULL: it is no child's */
 };
 
 /* Bytes of a boot module; they stay where they are. */
@@ -77,12 +81,23 @@ struct child;
 /* What a VM without a PC (child.h) does otherwise. On the CPU of its parent. */
 struct vm_child_ops {
 	enum exit_action (*exit)(struct vm_vcpu *vv);
-	/* Loaded, before a turn in the place of `parent`. */
+	/* Loaded, before turns in the place of `parent`. */
 	void (*begin)(struct vm_vcpu *vv, struct vm_vcpu *parent);
-	/* After it, and if there is to be none: the parent may have reason to go on. */
+	/* After each, and if there is to be none: the parent may have reason to go on. */
 	void (*end)(struct vm_vcpu *vv, struct vm_vcpu *parent);
 	/* What vm_stop says. */
 	void (*stopped)(struct vm *vm, const char *why);
+};
+
+struct shared_region;
+
+/* A VM's part in memory that it shares: shared.h. */
+struct vm_shared {
+	struct vm *vm;
+	struct shared_region *region;
+	struct vm_shared *next; /* of the region's */
+	int irq;		/* the line that rings raise; -1: none */
+	_Atomic uint32_t rings; /* that the guest has not asked about yet */
 };
 
 struct vm {
@@ -98,6 +113,8 @@ struct vm {
 	struct virt_vm *virt;
 	struct vm_vcpu *vcpu; /* config.cpus of them */
 	struct pc *pc;
+	unsigned shared_count; /* config.shared_count, once it is made */
+	struct vm_shared shared[VM_SHARED_COUNT_MAX];
 	struct vm_console console; /* see mux.h */
 	uint64_t zero_tsc;	   /* when it was made: its devices' time is 0 */
 	uint64_t paused_tsc;	   /* since when its time stands still; 0: it runs */
@@ -109,6 +126,7 @@ struct vm {
 	int exit_code;	      /* written to the debug-exit port; -1: none */
 	/* Hypercalls but the first two; NULL: there are none. */
 	enum exit_action (*hypercall)(struct vm_vcpu *vv);
+	bool (*hypercall_at_once)(struct vm_vcpu *vv);
 	const struct vm_child_ops *child_ops; /* NULL: it has a PC */
 	struct child *child;		      /* likewise; in its own arena */
 	struct vm *children[VM_CHILD_MAX];    /* boot CPU's loop changes it, while no vCPU runs */
@@ -201,8 +219,17 @@ void sched_remove(struct vm_vcpu *vv);
 bool sched_run(void);
 /* Asks something of a vCPU (enum vcpu_request), wherever it runs or sleeps. Any CPU. */
 void vcpu_request(struct vm_vcpu *vv, uint32_t requests);
-/* Unloads what is loaded on this CPU. */
+/* Loads a vCPU of this CPU, in the place of another. Interrupts off. */
+void sched_load(struct vm_vcpu *vv);
+/* Unloads what is loaded on this CPU, and binds none to it any more. */
 void sched_unload(void);
+/*
+ * Between a vCPU and its guest the turn goes to and fro without asking who is next: the other of
+ * the two, loaded; NULL: there is no more to be done in this turn.
+ */
+struct vm_vcpu *sched_pass(struct vm_vcpu *turn);
+/* The same as vcpu_quick.pass. */
+struct vcpu *sched_pass_quick(struct vcpu *turn);
 /* The vCPU that runs here gives up the rest of its slice. */
 void sched_yield(void);
 
@@ -217,6 +244,8 @@ extern atomic_bool trace_quick_exits;
 
 /* hypercall.c: all but the first two. */
 enum exit_action hypercall_exit(struct vm_vcpu *vv);
+/* Those that are done at once; false: it is none of these. `guest` may be set afterwards. */
+bool hypercall_at_once(struct vm_vcpu *vv);
 /* WORK_HYPERCALL came: carries out what vCPUs wait for. Boot CPU's loop. */
 void hypercall_work(void);
 

@@ -9,10 +9,11 @@
 #include "child.h"
 #include "log_priv.h"
 #include "machine.h"
+#include "shared.h"
 #include "vm.h"
 
 /* With a PC or without. */
-static const struct vm *vm_numbered(unsigned i)
+static struct vm *vm_numbered(unsigned i)
 {
 	return vms[i] ? vms[i] : children[i];
 }
@@ -30,6 +31,13 @@ static bool is_ram(void *ctx, gpa_t gpa, hpa_t hpa, uint64_t len, unsigned flags
 	return false;
 }
 
+/* What is nobody's own must be what it shares. */
+static bool is_shared(void *ctx, gpa_t gpa, hpa_t hpa, uint64_t len, unsigned flags)
+{
+	return frames_owner(hpa) == FRAME_SHARED && !(flags & NESTED_X) &&
+	       shared_has(ctx, gpa, hpa, len);
+}
+
 bool vm_audit(void)
 {
 	static struct nested_audit_vm list[VM_MAX];
@@ -39,7 +47,7 @@ bool vm_audit(void)
 	uint64_t pages = 0;
 
 	for (unsigned i = 0; i < VM_MAX; i++) {
-		const struct vm *vm = vm_numbered(i);
+		struct vm *vm = vm_numbered(i);
 
 		if (!vm)
 			continue;
@@ -47,7 +55,9 @@ bool vm_audit(void)
 		list[count++] = (struct nested_audit_vm){
 			.vm = vm->virt,
 			.owner = vm->arena.owner,
+			.allowed = is_shared,
 			.ram = is_ram,
+			.ctx = vm,
 		};
 	}
 	if (!count)
@@ -58,6 +68,7 @@ bool vm_audit(void)
 			   nested_offence_text(bad.kind));
 		return false;
 	}
-	log_printf("%u VMs map %lu pages of their own memory and nothing else\n", count, pages);
+	log_printf("%u VMs map %lu pages of memory of their own, or shared, and nothing else\n",
+		   count, pages);
 	return true;
 }

@@ -50,6 +50,7 @@ static void end_vm(struct config_parser *p)
 {
 	if (p->section != IN_VM)
 		return;
+	config_check_shared(p->vm.c, p->out, p->count, &p->report);
 	config_check_vm(&p->vm, &p->report);
 	p->report.vm = "";
 }

@@ -15,6 +15,12 @@
 
 #define VM_DISK_COUNT	    4
 #define VM_MODULE_COUNT_MAX 4
+#define VM_SHARED_COUNT_MAX 4
+
+/* Where what VMs share is in all of them: above their RAM, below devices. */
+#define VM_SHARED_BASE	   0xd0000000ul
+#define VM_SHARED_END	   0xfc000000ul
+#define VM_SHARED_SIZE_MAX (64ul << 20)
 
 #define VM_CONFIG_TEXT_MAX   0x10000u /* bytes of a configuration */
 #define VM_CONFIG_LINE_MAX   500u     /* bytes of one line, without its end */
@@ -56,6 +62,14 @@ struct vm_config_disk {
 	uint64_t size; /* bytes, a multiple of 512; 0: the image's own */
 };
 
+/* Memory that all VMs with this name share. */
+struct vm_config_shared {
+	char name[VM_NAME_MAX];
+	uint64_t size; /* bytes, a multiple of 4 KiB */
+	int irq;       /* raised by the others' rings; -1: none */
+	struct vm_config_place place;
+};
+
 struct vm_config {
 	char name[VM_NAME_MAX];
 	/* There is an error in it, and nothing but name, bad and place is set. */
@@ -75,6 +89,9 @@ struct vm_config {
 	struct vm_config_ref firmware; /* DISK */
 
 	struct vm_config_disk disk[VM_DISK_COUNT];
+
+	unsigned shared_count;
+	struct vm_config_shared shared[VM_SHARED_COUNT_MAX];
 
 	enum vm_console_kind console;
 	enum vm_ticks ticks;

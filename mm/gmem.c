@@ -151,6 +151,13 @@ static bool range_is_memory(const struct gmem *m, uint64_t addr, uint64_t len, u
 	return false;
 }
 
+bool gmem_has(const struct gmem *m, gpa_t addr, uint64_t len)
+{
+	unsigned first;
+
+	return !len || gmem_ptr(m, addr, len) || range_is_memory(m, addr.v, len, &first);
+}
+
 int gmem_read(const struct gmem *m, gpa_t from, void *buf, uint64_t len)
 {
 	uint64_t addr = from.v, n;

@@ -19,7 +19,8 @@ HV_O := $(HV_C:%.c=$(B)/hv/%.o) $(HV_S:%.S=$(B)/hv/%.S.o)
 
 # On the way of every exit: a frame pointer each would be a tenth of it. In backtraces these functions are missing,
 # what lies above and below them is not.
-HV_HOT := devices/serial core/vm_console core/quick core/run core/exits core/exits_mem core/io_bus core/emulate arch/x86_64/spinlock vmx/run vmx/regs
+HV_HOT := devices/serial core/vm_console core/quick core/run core/exits core/exits_mem core/io_bus core/emulate arch/x86_64/spinlock vmx/run vmx/regs \
+	core/sched core/child_run core/child_port core/hypercall core/hypercall_child vmx/switch vmx/tlb mm/gmem
 $(HV_HOT:%=$(B)/hv/%.o): HV_CFLAGS += -fomit-frame-pointer
 
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)

@@ -339,11 +339,10 @@ sound: driver=dummy
         self.debugger("c")
 
     def screen_text(self):
-        """The VGA text screen: 25 lines. Stops the machine."""
-        text = self.ask_debugger("xp /4000bx 0xb8000")
-        rows = re.findall(r"^0x0*b[89][0-9a-f]{3} .*?>:((?:[ \t]+0x[0-9a-f]{2}\b)+)", text, re.M)
-        cells = [int(v, 16) for row in rows for v in row.split()]
-        return text_screen(cells[::2])
+        """All VGA text memory, for the debugger cannot tell which 25 of these lines are shown. Stops the machine."""
+        text = self.ask_debugger("xp /16384hx 0xb8000")
+        rows = re.findall(r"^0x0*b[89a-f][0-9a-f]{3} .*?>:((?:[ \t]+0x[0-9a-f]{4}\b)+)", text, re.M)
+        return text_screen([int(v, 16) & 0xFF for row in rows for v in row.split()])
 
     def judge_ending(self):
         text = self.output()
@@ -470,9 +469,28 @@ class Qemu(Machine):
         """Nothing to do: looking does not stop QEMU."""
 
     def screen_text(self):
-        """The VGA text screen: 25 lines."""
-        words = re.findall(r"0x([0-9a-f]{4})\b", re.sub(r"(?m)^.*?:", "", self.hmp("xp /2000hx 0xb8000")))
+        """The VGA text screen: 25 lines from where the CRTC starts to show."""
+        was_running = self.qmp_command("query-status")["running"]
+        self.hmp("stop")  # the guest may be between writing the CRTC's index and its data
+        try:
+            start = 2 * (self.crtc(0x0C) << 8 | self.crtc(0x0D))
+            text = self.hmp(f"xp /2000hx {0xB8000 + start:#x}")
+        finally:
+            if was_running:
+                self.hmp("cont")
+        words = re.findall(r"0x([0-9a-f]{4})\b", re.sub(r"(?m)^.*?:", "", text))
         return text_screen([int(w, 16) & 0xFF for w in words])
+
+    def crtc(self, register):
+        """A register of the VGA's CRT controller, of a colour mode; its index is left as it was."""
+        index = self.read_port(0x3D4)
+        self.hmp(f"o /b 0x3d4 {register:#x}")
+        value = self.read_port(0x3D5)
+        self.hmp(f"o /b 0x3d4 {index:#x}")
+        return value
+
+    def read_port(self, port):
+        return int(self.hmp(f"i /b {port:#x}").split("=")[1], 16)
 
     def screendump(self, path):
         """Writes what the screen shows as PPM."""

@@ -165,6 +165,7 @@ const struct virt_backend vmx_backend = {
 	.vcpu_reset = vmx_vcpu_reset,
 	.vcpu_load = vmx_vcpu_load,
 	.vcpu_unload = vmx_vcpu_unload,
+	.vcpu_switch = vmx_vcpu_switch,
 	.run = vmx_run,
 	.get_reg = vmx_get_reg,
 	.set_reg = vmx_set_reg,

@@ -9,6 +9,7 @@ enum demand {
 	REQUIRED, /* CRVM cannot run a VM without */
 	WANTED,	  /* done without, see the feature table */
 	ZERO,	  /* set later, when needed */
+	CLEARED,  /* set at first, and cleared later: CRVM needs both */
 	NEVER,	  /* CRVM has no code for it: forced to 1, it refuses */
 };
 
@@ -40,7 +41,8 @@ static const struct row {
 	{CTL_PROC, REQUIRED, PROC_CR8_STORE, "CR8-store exiting", "CR8 is the host's TPR"},
 	{CTL_PROC, NEVER, PROC_TPR_SHADOW, "use TPR shadow", "there is no virtual local APIC"},
 	{CTL_PROC, ZERO, PROC_NMI_WINDOW, "NMI-window exiting", "asked for by events"},
-	{CTL_PROC, NEVER, PROC_MOV_DR, "MOV-DR exiting", "debug registers are switched"},
+	{CTL_PROC, CLEARED, PROC_MOV_DR, "MOV-DR exiting",
+	 "debug registers are switched once they are used"},
 	{CTL_PROC, ZERO, PROC_UNCONDITIONAL_IO, "unconditional I/O exiting", "the bitmaps decide"},
 	{CTL_PROC, REQUIRED, PROC_IO_BITMAPS, "use I/O bitmaps", "default deny, some ports free"},
 	{CTL_PROC, NEVER, PROC_MONITOR_TRAP, "monitor trap flag", "single steps use TF"},
@@ -116,11 +118,12 @@ bool vmx_controls_choose(const struct vmx_caps *caps, struct vmx_controls *out,
 		const struct row *r = &table[i];
 		bool may = vmx_control_may(caps, r->word, r->bit);
 
-		if (r->demand == REQUIRED && !may)
+		if ((r->demand == REQUIRED || r->demand == CLEARED) && !may)
 			return refuse(refusal, r, false);
-		if (r->demand == NEVER && vmx_control_must(caps, r->word, r->bit))
+		if ((r->demand == NEVER || r->demand == CLEARED) &&
+		    vmx_control_must(caps, r->word, r->bit))
 			return refuse(refusal, r, true);
-		if (may && (r->demand == REQUIRED || r->demand == WANTED))
+		if (may && r->demand != ZERO && r->demand != NEVER)
 			out->word[r->word] |= r->bit;
 	}
 	return true;

@@ -4,7 +4,7 @@
  *
  * Exits by an instruction go to a quick handler first (struct vcpu, `quick`), which may answer them at once: then the
  * registers that C functions keep (RBP, R12 to R15; RBX too, but CPUID needs it) stay where they are, and the guest
- * goes on behind the instruction without a return to the run loop.
+ * goes on behind the instruction without a return to the run loop. Or another vCPU goes on in its place.
  *
  * Source: Intel SDM Vol. 3C, "VM Entries", "VM Exits".
  */
@@ -18,6 +18,7 @@
 #define QUICK_REASONS 64
 #define QUICK_NOT     -1
 #define QUICK_STAY    -2
+#define QUICK_PASS    -3
 
 #define VMCS_EXIT_REASON	    0x4402
 #define VMCS_EXIT_INSN_LEN	    0x440c
@@ -67,11 +68,34 @@
 	mov	%r15, GPR(15)(%rdi)
 	.endm
 
+	/*
+	 * Past the instruction; as vmx_skip_insn, which does whatever is unusual here, and finds out why something
+	 * failed. RDI: struct vcpu. Leaves RAX and RCX changed.
+	 */
+	.macro skip_insn unusual
+	mov	$VMCS_GUEST_INTERRUPTIBILITY, %eax
+	vmread	%rax, %rax
+	jbe	\unusual
+	test	$SHADOW_STI_MOVSS, %al
+	jne	\unusual
+	mov	$VMCS_GUEST_RFLAGS, %eax
+	vmread	%rax, %rax
+	jbe	\unusual
+	test	$RFLAGS_TF_RF, %eax
+	jne	\unusual
+	mov	$VMCS_GUEST_RIP, %ecx
+	vmread	%rcx, %rax
+	jbe	\unusual
+	add	V_QUICK_LEN(%rdi), %rax
+	vmwrite	%rax, %rcx
+	jbe	\unusual
+	.endm
+
 	.text
 	.globl vmx_enter, vmx_exit
 	.type vmx_enter, @function
 
-	/* enum vmx_entered vmx_enter(struct vcpu *v, struct virt_vcpu *vv) */
+	/* struct vmx_stay vmx_enter(struct vcpu *v, struct virt_vcpu *vv) */
 	.balign 64
 vmx_enter:
 	push	%rbp
@@ -81,9 +105,10 @@ vmx_enter:
 	push	%r14
 	push	%r15
 	push	%rdi
-	cmp	%rsp, VV_HOST_RSP(%rsi)
+enter:	cmp	%rsp, VV_HOST_RSP(%rsi)
 	jne	2f
 1:	cmpl	$0, VV_LAUNCHED(%rsi)
+	movl	$1, VV_LAUNCHED(%rsi)
 	load_kept
 	load_scratch
 	mov	GPR(7)(%rdi), %rdi
@@ -125,23 +150,7 @@ vmx_exit:
 	test	%eax, %eax
 	jne	7f
 
-	/* As vmx_skip_insn, which does whatever is unusual here, and finds out why something failed. */
-	mov	$VMCS_GUEST_INTERRUPTIBILITY, %eax
-	vmread	%rax, %rax
-	jbe	9f
-	test	$SHADOW_STI_MOVSS, %al
-	jne	9f
-	mov	$VMCS_GUEST_RFLAGS, %eax
-	vmread	%rax, %rax
-	jbe	9f
-	test	$RFLAGS_TF_RF, %eax
-	jne	9f
-	mov	$VMCS_GUEST_RIP, %ecx
-	vmread	%rcx, %rax
-	jbe	9f
-	add	V_QUICK_LEN(%rdi), %rax
-	vmwrite	%rax, %rcx
-	jbe	9f
+	skip_insn 9f
 6:	load_scratch
 	mov	GPR(7)(%rdi), %rdi
 	vmresume
@@ -153,22 +162,36 @@ vmx_exit:
 	mov	(%rsp), %rdi
 	jmp	6b
 
-	/* Answered, but the run loop has something to do. */
+	/* Answered, but somebody else goes on: the run loop, or another vCPU. */
 7:	cmp	$QUICK_NOT, %eax
 	je	8f
 	save_kept
 	cmp	$QUICK_STAY, %eax
 	je	1f
-	mov	V_QUICK_LEN(%rdi), %eax
-	mov	%al, V_INSN_LEN(%rdi)
-	call	vmx_skip_insn
+	mov	%eax, %ebx
+	skip_insn 2f
+3:	cmp	$QUICK_PASS, %ebx
+	jne	1f
+	call	vmx_pass
+	test	%rax, %rax
+	je	1f
+	mov	%rax, %rdi
+	mov	%rax, (%rsp)
+	mov	V_VIRT(%rdi), %rsi
+	jmp	enter
 1:	mov	$2, %eax
 	jmp	vmx_leave
+
+2:	mov	V_QUICK_LEN(%rdi), %eax
+	mov	%al, V_INSN_LEN(%rdi)
+	call	vmx_skip_insn
+	mov	(%rsp), %rdi
+	jmp	3b
 
 8:	save_kept
 	xor	%eax, %eax
 vmx_leave:
-	add	$8, %rsp
+	pop	%rdx
 	pop	%r15
 	pop	%r14
 	pop	%r13

@@ -3,6 +3,7 @@
  * vCPU is loaded. Source: Intel SDM Vol. 3C, "Guest-State Area", "Guest/Host Masks and Read Shadows
  * for CR0 and CR4".
  */
+#include "dr.h"
 #include "vmcs.h"
 #include "vmx.h"
 
@@ -37,82 +38,27 @@ static const uint16_t vmcs_regs[REG_COUNT] = {
 static const struct {
 	uint8_t reg;
 	uint32_t msr;
-} live_msrs[] = {
-	{REG_STAR, MSR_STAR},
-	{REG_LSTAR, MSR_LSTAR},
-	{REG_CSTAR, MSR_CSTAR},
-	{REG_FMASK, MSR_FMASK},
-	{REG_KERNEL_GS_BASE, MSR_KERNEL_GS_BASE},
-	{REG_TSC_AUX, MSR_TSC_AUX},
+} live_msrs[SWITCHED_COUNT] = {
+	[SWITCHED_STAR] = {REG_STAR, MSR_STAR},
+	[SWITCHED_LSTAR] = {REG_LSTAR, MSR_LSTAR},
+	[SWITCHED_CSTAR] = {REG_CSTAR, MSR_CSTAR},
+	[SWITCHED_FMASK] = {REG_FMASK, MSR_FMASK},
+	[SWITCHED_KERNEL_GS_BASE] = {REG_KERNEL_GS_BASE, MSR_KERNEL_GS_BASE},
+	[SWITCHED_TSC_AUX] = {REG_TSC_AUX, MSR_TSC_AUX},
 };
-
-static uint64_t read_dr(unsigned n)
-{
-	uint64_t v = 0;
-
-	switch (n) {
-	case 0:
-		__asm__ volatile("mov %%dr0, %0" : "=r"(v));
-		break;
-	case 1:
-		__asm__ volatile("mov %%dr1, %0" : "=r"(v));
-		break;
-	case 2:
-		__asm__ volatile("mov %%dr2, %0" : "=r"(v));
-		break;
-	case 3:
-		__asm__ volatile("mov %%dr3, %0" : "=r"(v));
-		break;
-	default:
-		__asm__ volatile("mov %%dr6, %0" : "=r"(v));
-	}
-	return v;
-}
-
-static void write_dr(unsigned n, uint64_t v)
-{
-	switch (n) {
-	case 0:
-		__asm__ volatile("mov %0, %%dr0" : : "r"(v));
-		break;
-	case 1:
-		__asm__ volatile("mov %0, %%dr1" : : "r"(v));
-		break;
-	case 2:
-		__asm__ volatile("mov %0, %%dr2" : : "r"(v));
-		break;
-	case 3:
-		__asm__ volatile("mov %0, %%dr3" : : "r"(v));
-		break;
-	default:
-		__asm__ volatile("mov %0, %%dr6" : : "r"(v));
-	}
-}
-
-void vmx_debug_regs_load(const struct virt_vcpu *vv)
-{
-	for (unsigned i = 0; i < 4; i++)
-		write_dr(i, vv->dr[i]);
-	write_dr(6, vv->dr6);
-}
-
-void vmx_debug_regs_save(struct virt_vcpu *vv)
-{
-	for (unsigned i = 0; i < 4; i++)
-		vv->dr[i] = read_dr(i);
-	vv->dr6 = read_dr(6);
-}
 
 static uint64_t get_shadowed(uint64_t real, uint64_t mask, uint64_t shadow)
 {
 	return (real & ~mask) | (shadow & mask);
 }
 
-static uint64_t get_live_msr(enum vcpu_reg reg)
+static uint64_t get_live_msr(const struct virt_vcpu *vv, enum vcpu_reg reg)
 {
+	if (reg == REG_KERNEL_GS_BASE)
+		return rdmsr(MSR_KERNEL_GS_BASE);
 	for (size_t i = 0; i < array_count(live_msrs); i++)
 		if (live_msrs[i].reg == reg)
-			return vmx_msr_live(live_msrs[i].msr) ? rdmsr(live_msrs[i].msr) : 0;
+			return vv->msr[i];
 	panic("vmx_get_reg: no register %u", reg);
 }
 
@@ -133,13 +79,13 @@ static uint64_t get_unmapped(struct vcpu *v, enum vcpu_reg reg)
 	case REG_DR1:
 	case REG_DR2:
 	case REG_DR3:
-		return read_dr(reg - REG_DR0);
+		return v->virt->dr_live ? read_dr(reg - REG_DR0) : v->virt->dr[reg - REG_DR0];
 	case REG_DR6:
 		return read_dr(6);
 	case REG_HALTED:
 		return v->virt->halted;
 	default:
-		return get_live_msr(reg);
+		return get_live_msr(v->virt, reg);
 	}
 }
 
@@ -175,7 +121,7 @@ static void set_cr4(uint64_t value)
 	vmcs_write_GUEST_CR4(value | vmx_cr4_always());
 }
 
-static bool set_mapped(enum vcpu_reg reg, uint64_t value)
+static bool set_mapped(struct virt_vcpu *vv, enum vcpu_reg reg, uint64_t value)
 {
 	if (reg < REG_COUNT && vmcs_regs[reg] && reg != REG_EFER) {
 		vmcs_write_raw((enum vmcs_field)vmcs_regs[reg], value);
@@ -183,6 +129,8 @@ static bool set_mapped(enum vcpu_reg reg, uint64_t value)
 	}
 	for (size_t i = 0; i < array_count(live_msrs); i++) {
 		if (live_msrs[i].reg == reg) {
+			vv->msr[i] = value;
+			vv->msr_used |= value && i != SWITCHED_KERNEL_GS_BASE;
 			if (vmx_msr_live(live_msrs[i].msr))
 				wrmsr(live_msrs[i].msr, value);
 			return true;
@@ -208,13 +156,15 @@ void vmx_set_reg(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 		v->gpr[reg] = value;
 		return;
 	}
-	if (set_mapped(reg, value)) {
+	if (set_mapped(v->virt, reg, value)) {
 		if (reg == REG_CR3)
 			flush_linear(v);
 		return;
 	}
 	if (reg >= REG_DR0 && reg <= REG_DR3) {
-		write_dr(reg - REG_DR0, value);
+		v->virt->dr[reg - REG_DR0] = value;
+		if (v->virt->dr_live)
+			write_dr(reg - REG_DR0, value);
 		return;
 	}
 	switch (reg) {

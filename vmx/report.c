@@ -121,7 +121,7 @@ static void try_breakage(struct vcpu *v, struct tally *t, const char *mode, unsi
 	char text[120];
 
 	vmx_breakage_apply(i);
-	vmx_run(v);
+	(void)vmx_run(v);
 	vmcs_snapshot_take(&bad);
 	t->tried++;
 	if (v->exit.kind != EXIT_ENTRY_FAILED) {
@@ -163,7 +163,7 @@ unsigned vmx_selftest(struct vcpu *v, void (*line)(void *ctx, const char *text),
 			if (vmx_breakage_possible(i, &good, &vmx_config.caps))
 				try_breakage(v, &t, modes[m].name, i, &good);
 		/* Unbroken again, it must enter: else the mistakes above proved nothing. */
-		vmx_run(v);
+		(void)vmx_run(v);
 		t.tried++;
 		if (v->exit.kind == EXIT_ENTRY_FAILED) {
 			t.wrong++;

@@ -26,6 +26,7 @@ enum {
 	REASON_VMCLEAR = 19, /* to VMXON, 27: the VMX instructions */
 	REASON_VMXON = 27,
 	REASON_CR_ACCESS = 28,
+	REASON_MOV_DR = 29,
 	REASON_IO = 30,
 	REASON_RDMSR = 31,
 	REASON_WRMSR = 32,
@@ -183,6 +184,13 @@ static void decode_unknown(struct vcpu_exit *e, enum exit_kind kind)
 	e->unknown.qualification = vmcs_read_EXIT_QUALIFICATION();
 }
 
+/* If that was a VMLAUNCH, the VMCS is not launched: cleared, it can be in any case. */
+static void forget_launch(struct virt_vcpu *vv)
+{
+	check(vmx_vmclear(vv->vmcs) == VMX_SUCCEED && vmx_vmptrld(vv->vmcs) == VMX_SUCCEED);
+	vv->launched = 0;
+}
+
 static void decode_entry_failed(struct vcpu_exit *e, uint32_t instruction_error)
 {
 	e->kind = EXIT_ENTRY_FAILED;
@@ -195,10 +203,7 @@ static void decode_rest(struct virt_vcpu *vv, struct vcpu_exit *e, uint32_t reas
 {
 	if (reason & REASON_ENTRY_FAILED) {
 		decode_entry_failed(e, 0);
-		/* If that was a VMLAUNCH, the VMCS is not launched: cleared, it can be in any case.
-		 */
-		check(vmx_vmclear(vv->vmcs) == VMX_SUCCEED && vmx_vmptrld(vv->vmcs) == VMX_SUCCEED);
-		vv->launched = 0;
+		forget_launch(vv);
 		return;
 	}
 	decode_interrupted(e);
@@ -232,6 +237,10 @@ static void decode_rest(struct virt_vcpu *vv, struct vcpu_exit *e, uint32_t reas
 		break;
 	case REASON_CR_ACCESS:
 		decode_cr(e);
+		break;
+	case REASON_MOV_DR: /* the first: again, without an exit */
+		vmx_debug_regs_live(vv, true);
+		e->kind = EXIT_NONE;
 		break;
 	case REASON_TRIPLE_FAULT:
 		e->kind = EXIT_SHUTDOWN;
@@ -323,27 +332,35 @@ void vmx_quick_init(struct vcpu *v)
 		vv->quick[REASON_EPT_VIOLATION] = vmx_quick_all;
 }
 
-void vmx_run(struct vcpu *v)
+void vmx_prepare(struct vcpu *v)
 {
-	struct virt_vcpu *vv = v->virt;
-	struct vcpu_exit *e = &v->exit;
-	enum vmx_entered how;
-	uint32_t reason;
-
-	if (unlikely(vv->quick_from != v->quick))
+	if (unlikely(v->virt->quick_from != v->quick))
 		vmx_quick_init(v);
 	arm_preemption_timer(v);
-	e->interrupted = (struct event){0};
-	how = vmx_enter(v, vv);
-	if (unlikely(how == VMX_ENTRY_FAILED)) {
+	v->exit.interrupted = (struct event){0};
+}
+
+struct vcpu *vmx_run(struct vcpu *v)
+{
+	struct vmx_stay stay;
+	struct virt_vcpu *vv;
+	struct vcpu_exit *e;
+	uint32_t reason;
+
+	vmx_prepare(v);
+	stay = vmx_enter(v, v->virt);
+	v = stay.v;
+	vv = v->virt;
+	e = &v->exit;
+	if (unlikely(stay.how == VMX_ENTRY_FAILED)) {
 		e->raw = 0xffff;
 		decode_entry_failed(e, vmcs_read_INSTRUCTION_ERROR());
-		return;
+		forget_launch(vv);
+		return v;
 	}
-	vv->launched = 1;
-	if (how == VMX_LEFT) {
+	if (stay.how == VMX_LEFT) {
 		e->kind = EXIT_NONE;
-		return;
+		return v;
 	}
 	reason = vmcs_read_EXIT_REASON();
 	e->raw = (uint16_t)reason;
@@ -356,6 +373,7 @@ void vmx_run(struct vcpu *v)
 	} else {
 		decode_rest(vv, e, reason);
 	}
+	return v;
 }
 
 void vmx_skip_insn(struct vcpu *v)

@@ -1,5 +1,5 @@
 /*
- * A VMCS from nothing: controls, host state, the guest at reset; and its place on a physical CPU.
+ * A VMCS from nothing: controls, host state, the guest at reset.
  * Source: Intel SDM Vol. 3C, "Host-State Area", "Guest-State Area"; Vol. 3A, "Processor State After
  * Reset".
  */
@@ -154,7 +154,7 @@ static void write_host_state(void)
 	HOST_STATE_COMMON(X)
 }
 
-static void write_host_cpu(const struct percpu *cpu)
+void vmx_write_host_cpu(const struct percpu *cpu)
 {
 	struct {
 		uint16_t limit;
@@ -219,6 +219,7 @@ void vmx_vcpu_reset(struct vcpu *v)
 {
 	memset(v->gpr, 0, sizeof(v->gpr));
 	v->gpr[REG_RDX] = boot_cpu_features.leaf1.eax;
+	vmx_debug_regs_live(v->virt, false);
 	for (size_t i = 0; i < array_count(reset_regs); i++)
 		vmx_set_reg(v, (enum vcpu_reg)reset_regs[i].reg, reset_regs[i].value);
 	for (unsigned i = 0; i < SEG_COUNT; i++)
@@ -248,61 +249,7 @@ int vmx_vcpu_init(struct vcpu *v, struct virt_vm *vm, struct arena *arena)
 	write_controls(vv);
 	write_host_state();
 	vmx_vcpu_reset(v);
-	vv->loaded_on = this_cpu()->index + 1;
+	vv->bound_to = vv->loaded_on = this_cpu()->index + 1;
 	vmx_vcpu_unload(v);
 	return OK;
-}
-
-static const struct {
-	uint32_t msr;
-	uint8_t slot;
-} switched_msrs[SWITCHED_COUNT] = {
-	{MSR_STAR, SWITCHED_STAR},
-	{MSR_LSTAR, SWITCHED_LSTAR},
-	{MSR_CSTAR, SWITCHED_CSTAR},
-	{MSR_FMASK, SWITCHED_FMASK},
-	{MSR_KERNEL_GS_BASE, SWITCHED_KERNEL_GS_BASE},
-	{MSR_TSC_AUX, SWITCHED_TSC_AUX},
-};
-
-void vmx_vcpu_load(struct vcpu *v)
-{
-	struct virt_vcpu *vv = v->virt;
-	struct percpu *cpu = this_cpu();
-
-	check(!vv->loaded_on);
-	check(vmx_vmptrld(vv->vmcs) == VMX_SUCCEED);
-	vv->loaded_on = cpu->index + 1;
-	write_host_cpu(cpu);
-	for (unsigned i = 0; i < SWITCHED_COUNT; i++)
-		if (vmx_msr_live(switched_msrs[i].msr))
-			wrmsr(switched_msrs[i].msr, vv->msr[switched_msrs[i].slot]);
-	vmx_debug_regs_load(vv);
-	write_cr2(vv->cr2);
-	vmx_flush_tlb(v);
-}
-
-/* What is due only: nothing if the vCPU ran here last and its EPT has lost no permission since. */
-void vmx_flush_tlb(struct vcpu *v)
-{
-	struct virt_vcpu *vv = v->virt;
-
-	vmx_tlb_enter(&vv->tlb, this_cpu()->index, ept_pointer(&vv->vm->ept),
-		      vv->vm->ept.generation);
-}
-
-void vmx_vcpu_unload(struct vcpu *v)
-{
-	struct virt_vcpu *vv = v->virt;
-
-	check(vv->loaded_on == this_cpu()->index + 1);
-	for (unsigned i = 0; i < SWITCHED_COUNT; i++)
-		if (vmx_msr_live(switched_msrs[i].msr))
-			vv->msr[switched_msrs[i].slot] = rdmsr(switched_msrs[i].msr);
-	vmx_debug_regs_save(vv);
-	vv->cr2 = read_cr2();
-	/* Writes the VMCS to memory; the next entry, perhaps on another CPU, is a VMLAUNCH. */
-	check(vmx_vmclear(vv->vmcs) == VMX_SUCCEED);
-	vv->launched = 0;
-	vv->loaded_on = 0;
 }

@@ -11,6 +11,8 @@
 #include "tlb.h"
 
 /* Chosen once from the boot CPU's capabilities. */
+struct percpu;
+
 struct vmx_config {
 	struct vmx_caps caps;
 	struct vmx_controls controls;
@@ -30,7 +32,10 @@ struct virt_vm {
 	uint8_t *msr_bitmap;
 };
 
-/* MSRs that the CPU does not switch and the host does not use: live while the vCPU is loaded. */
+/*
+ * MSRs that the CPU does not switch and the host does not use: live while the vCPU is loaded.
+ * Guests write them by exits, so virt_vcpu.msr has what they have; but for KERNEL_GS_BASE (SWAPGS).
+ */
 enum {
 	SWITCHED_STAR,
 	SWITCHED_LSTAR,
@@ -53,10 +58,14 @@ struct virt_vcpu {
 	struct virt_vm *vm;
 	hpa_t vmcs;
 	uint32_t proc_ctls;		     /* as the VMCS has it */
+	uint32_t bound_to;		     /* where the VMCS is active, as loaded_on */
 	const struct vcpu_quick *quick_from; /* what `quick` was made from */
 	struct vmx_tlb tlb;
 	uint64_t msr[SWITCHED_COUNT];
-	uint64_t dr[4], dr6, cr2;
+	uint64_t dr[4]; /* as DR0 to DR3 should be, but while they are live and the vCPU loaded */
+	bool msr_used;	/* one of `msr` but KERNEL_GS_BASE was not 0 */
+	bool dr_live;	/* the guest uses them: MOV DR does not exit, they are switched */
+	uint64_t dr6, cr2; /* of a vCPU that is not loaded */
 	uint64_t cr8;
 	bool halted;
 };
@@ -66,7 +75,7 @@ _Static_assert(offsetof(struct virt_vcpu, host_rsp) == 0 &&
 		       offsetof(struct vcpu, exit.insn_len) == 129 &&
 		       offsetof(struct vcpu, virt) == 184 &&
 		       offsetof(struct vcpu, quick_len) == 224 && QUICK_AGAIN == 0 &&
-		       QUICK_NOT == -1 && QUICK_STAY == -2,
+		       QUICK_NOT == -1 && QUICK_STAY == -2 && QUICK_PASS == -3,
 	       "vmx/entry.S");
 
 /* vm.c */
@@ -87,24 +96,35 @@ enum vmx_entered {
 	VMX_ENTRY_FAILED, /* VMLAUNCH or VMRESUME itself failed */
 	VMX_LEFT,	  /* behind a quick exit: nothing is left to be done */
 };
-enum vmx_entered vmx_enter(struct vcpu *v, struct virt_vcpu *vv);
+/* What came, and of which vCPU: another than `v` behind a QUICK_PASS. In RAX and RDX. */
+struct vmx_stay {
+	uint64_t how; /* enum vmx_entered */
+	struct vcpu *v;
+};
+struct vmx_stay vmx_enter(struct vcpu *v, struct virt_vcpu *vv);
 extern const uint8_t vmx_exit[]; /* HOST_RIP */
 
 /* setup.c */
 int vmx_vcpu_init(struct vcpu *v, struct virt_vm *vm, struct arena *arena);
 void vmx_vcpu_reset(struct vcpu *v);
+/* What is this CPU's of the host state. */
+void vmx_write_host_cpu(const struct percpu *cpu);
+
+/* switch.c */
 void vmx_vcpu_load(struct vcpu *v);
 void vmx_vcpu_unload(struct vcpu *v);
+void vmx_vcpu_switch(struct vcpu *from, struct vcpu *to);
 void vmx_flush_tlb(struct vcpu *v);
+/* Whether the guest has DR0 to DR3 for itself. The vCPU is loaded. */
+void vmx_debug_regs_live(struct virt_vcpu *vv, bool live);
+/* From entry.S, behind a QUICK_PASS: whom to enter now; NULL: run() is over. */
+struct vcpu *vmx_pass(struct vcpu *v);
 
 /* regs.c */
 uint64_t vmx_get_reg(struct vcpu *v, enum vcpu_reg reg);
 void vmx_set_reg(struct vcpu *v, enum vcpu_reg reg, uint64_t value);
 void vmx_get_segment(struct vcpu *v, enum vcpu_segreg seg, struct vcpu_segment *s);
 void vmx_set_segment(struct vcpu *v, enum vcpu_segreg seg, const struct vcpu_segment *s);
-
-void vmx_debug_regs_load(const struct virt_vcpu *vv);
-void vmx_debug_regs_save(struct virt_vcpu *vv);
 
 /* setup.c: bits of CR0 and CR4 that VMX or the host keeps at 1, at 0; MSRs that this CPU has. */
 uint64_t vmx_cr0_always(void);
@@ -113,7 +133,9 @@ uint64_t vmx_cr4_always(void);
 bool vmx_msr_live(uint32_t msr);
 
 /* run.c */
-void vmx_run(struct vcpu *v);
+struct vcpu *vmx_run(struct vcpu *v);
+/* Before each entry that does not follow a quick exit of the same vCPU. */
+void vmx_prepare(struct vcpu *v);
 void vmx_skip_insn(struct vcpu *v);
 void vmx_quick_init(struct vcpu *v);
 int vmx_quick_all(struct vcpu *v, uint32_t reason); /* entry.S */

@@ -86,6 +86,24 @@ void fpu_restore(const uint8_t *area, uint64_t xcr0)
 	xsetbv(xcr0);
 }
 
+/* XSETBV is slow, so only where it changes something. */
+void fpu_switch(uint8_t *from, uint64_t from_xcr0, const uint8_t *to, uint64_t to_xcr0)
+{
+	const uint32_t low = (uint32_t)xcr0_mask, high = (uint32_t)(xcr0_mask >> 32);
+
+	if (!xcr0_mask) {
+		fpu_save(from);
+		fpu_restore(to, to_xcr0);
+		return;
+	}
+	if (from_xcr0 != xcr0_mask)
+		xsetbv(xcr0_mask);
+	__asm__ volatile("xsave64 (%0)" : : "r"(from), "a"(low), "d"(high) : "memory");
+	__asm__ volatile("xrstor64 (%0)" : : "r"(to), "a"(low), "d"(high) : "memory");
+	if (to_xcr0 != xcr0_mask)
+		xsetbv(to_xcr0);
+}
+
 void fpu_set_xcr0(uint64_t xcr0)
 {
 	if (xcr0_mask)

@@ -4,12 +4,23 @@
  */
 #include "screen_priv.h"
 
+#include <crvm/string.h>
+
 static struct screen_grid {
 	struct screen_device dev;
+	unsigned top; /* the row of `cell` that is the screen's first; a ring */
 	struct screen_cell cell[SCREEN_ROWS_MAX][SCREEN_COLUMNS_MAX];
 } grid;
 
-static const struct screen_cell blank_cell = {.c = ' ', .color = SCREEN_NORMAL};
+static const struct screen_cell blank_row[SCREEN_COLUMNS_MAX] = {
+	[0 ... SCREEN_COLUMNS_MAX - 1] = {.c = ' ', .color = SCREEN_NORMAL}};
+
+static struct screen_cell *screen_cells_row(struct screen_grid *g, unsigned y)
+{
+	unsigned row = g->top + y;
+
+	return g->cell[row < g->dev.rows ? row : row - g->dev.rows];
+}
 
 /* Blanks look the same in all colours: there is no background colour. */
 static bool screen_cell_same(struct screen_cell a, struct screen_cell b)
@@ -21,6 +32,7 @@ static void screen_cells_put(void *ctx, unsigned x, unsigned y, const char *s, u
 			     enum screen_color color)
 {
 	struct screen_grid *g = ctx;
+	struct screen_cell *to;
 
 	if (y >= g->dev.rows || x >= g->dev.columns || !n)
 		return;
@@ -28,51 +40,62 @@ static void screen_cells_put(void *ctx, unsigned x, unsigned y, const char *s, u
 		n = g->dev.columns - x;
 	if ((unsigned)color >= SCREEN_COLOR_COUNT)
 		color = SCREEN_NORMAL;
+	to = screen_cells_row(g, y) + x;
 	for (unsigned i = 0; i < n; i++)
-		g->cell[y][x + i] =
-			(struct screen_cell){.c = (uint8_t)s[i], .color = (uint8_t)color};
-	g->dev.draw(x, y, &g->cell[y][x], n);
+		to[i] = (struct screen_cell){.c = (uint8_t)s[i], .color = (uint8_t)color};
+	g->dev.draw(x, y, to, n);
 }
 
-/* Replaces a row (by blanks if `to` is NULL) and draws the runs of cells that differ from what is
- * shown. */
-static void screen_cells_replace(struct screen_grid *g, unsigned y, const struct screen_cell *to)
+/* Row y shows `shown`: draws the runs of `to` that differ. */
+static void screen_cells_change(struct screen_grid *g, unsigned y, const struct screen_cell *shown,
+				const struct screen_cell *to)
 {
-	struct screen_cell *row = g->cell[y];
 	unsigned start = 0, n = 0;
 
 	for (unsigned x = 0; x < g->dev.columns; x++) {
-		struct screen_cell c = to ? to[x] : blank_cell;
-		bool same = screen_cell_same(row[x], c);
+		bool same = screen_cell_same(shown[x], to[x]);
 
-		row[x] = c;
 		if (!same && !n++)
 			start = x;
 		if (same && n) {
-			g->dev.draw(start, y, &row[start], n);
+			g->dev.draw(start, y, &to[start], n);
 			n = 0;
 		}
 	}
 	if (n)
-		g->dev.draw(start, y, &row[start], n);
+		g->dev.draw(start, y, &to[start], n);
+}
+
+static void screen_cells_change_all(struct screen_grid *g)
+{
+	unsigned last = g->dev.rows - 1;
+
+	for (unsigned y = 0; y < last; y++)
+		screen_cells_change(g, y, screen_cells_row(g, y), screen_cells_row(g, y + 1));
+	screen_cells_change(g, last, screen_cells_row(g, last), blank_row);
 }
 
 static void screen_cells_scroll(void *ctx)
 {
 	struct screen_grid *g = ctx;
+	unsigned right = g->dev.rows; /* rows from the top that need no drawing */
 
-	for (unsigned y = 0; y < g->dev.rows; y++)
-		screen_cells_replace(g, y, y + 1 < g->dev.rows ? g->cell[y + 1] : NULL);
+	if (g->dev.scroll)
+		right = g->dev.scroll();
+	else
+		screen_cells_change_all(g);
+	memcpy(g->cell[g->top], blank_row, g->dev.columns * sizeof(blank_row[0]));
+	g->top = g->top + 1 < g->dev.rows ? g->top + 1 : 0;
+	for (unsigned y = right; y < g->dev.rows; y++)
+		g->dev.draw(0, y, screen_cells_row(g, y), g->dev.columns);
 }
 
 static void screen_cells_clear(void *ctx)
 {
 	struct screen_grid *g = ctx;
 
-	for (unsigned y = 0; y < g->dev.rows; y++) {
-		for (unsigned x = 0; x < g->dev.columns; x++)
-			g->cell[y][x] = blank_cell;
-	}
+	for (unsigned y = 0; y < g->dev.rows; y++)
+		memcpy(g->cell[y], blank_row, g->dev.columns * sizeof(blank_row[0]));
 	g->dev.blank();
 }
 
@@ -89,6 +112,7 @@ const struct screen_ops *screen_cells_init(const struct screen_device *dev)
 	static struct screen_ops ops;
 
 	grid.dev = *dev;
+	grid.top = 0;
 	ops = (struct screen_ops){
 		.put = screen_cells_put,
 		.scroll = screen_cells_scroll,

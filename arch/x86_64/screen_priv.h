@@ -28,13 +28,19 @@ struct screen_device {
 	/* Makes all of it look like blanks. */
 	void (*blank)(void);
 	void (*cursor)(unsigned x, unsigned y); /* may be NULL */
-	unsigned columns, rows;			/* 1 to SCREEN_COLUMNS_MAX, SCREEN_ROWS_MAX */
+	/*
+	 * Moves the picture up by one row, to be seen from the next cursor() on. Answers how many
+	 * rows at the top are right then: all below them must be drawn anew before. NULL, or 0 rows
+	 * now and then, if the device cannot.
+	 */
+	unsigned (*scroll)(void);
+	unsigned columns, rows; /* 1 to SCREEN_COLUMNS_MAX, SCREEN_ROWS_MAX */
 };
 
 /*
  * The operations for a device, through a copy of the screen's characters in RAM (screen_cells.c):
  * reading back from video memory is very slow, so nothing is ever read there, and scrolling draws
- * only the cells that differ.
+ * one row if the device can move its picture, else only the cells that differ.
  */
 const struct screen_ops *screen_cells_init(const struct screen_device *dev);
 
@@ -46,8 +52,8 @@ bool screen_text_init(struct screen_device *dev, const struct boot_framebuffer *
 bool screen_fb_init(struct screen_device *dev, const struct boot_framebuffer *fb,
 		    screen_map_fn *map);
 
-/* Puts the VGA cursor on the character at `pos`, counted from B8000h (screen_crtc.c). */
-void screen_crtc_cursor(uint16_t pos);
+/* Sets a register of the VGA's CRT controller, of a colour mode (screen_crtc.c). */
+void screen_crtc_write(uint8_t index, uint8_t value);
 
 /* SCREEN_GLYPH_HEIGHT bytes, one for each line, bit 7 leftmost; '?' for what is not printable
  * ASCII. */

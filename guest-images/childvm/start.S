@@ -1,14 +1,20 @@
 /*
- * childvm from the boot loader to main.c, and the program that its child runs. Knows no hypercall.
- * Source: Multiboot Specification, "OS image format"; National PC16550D data sheet.
+ * childvm from the boot loader to main.c: Multiboot header, and the way from 32-bit to 64-bit mode, which every CPU has
+ * that CRVM runs on. Knows no device and no hypercall.
+ * Source: Multiboot Specification, "OS image format"; Intel SDM Vol. 3A, "Initializing IA-32e Mode".
  */
 #define MULTIBOOT_MAGIC 0x1badb002
 #define MULTIBOOT_FLAGS 2 /* memory information */
 #define BOOT_STACK_SIZE 16384
-#define COM1		0x3f8
-#define LSR_DR		0x01
-#define LSR_THRE	0x20
-#define ESCAPE		0x1b
+#define CODE64		0x08
+#define DATA		0x10
+#define CR0_PG_WP	(1 << 31 | 1 << 16)
+#define CR4_PAE		(1 << 5)
+#define MSR_EFER	0xc0000080
+#define EFER_LME	(1 << 8)
+#define PAGE_TABLE	3 /* present, writable */
+#define PAGE_2M		(PAGE_TABLE | 1 << 7)
+#define PAGE_COUNT	512
 
 	.section .multiboot, "a"
 	.balign	4
@@ -21,83 +27,68 @@ start:
 	cli
 	cld
 	mov	$stack_top, %esp
+	mov	%eax, %edi /* main's arguments */
+	mov	%ebx, %esi
+
+	/* The first GiB where it is, so that pointers are the addresses that hypercalls want. */
+	movl	$directories + PAGE_TABLE, root
+	movl	$pages + PAGE_TABLE, directories
+	mov	$PAGE_2M, %eax
+	xor	%ecx, %ecx
+1:	mov	%eax, pages(, %ecx, 8)
+	add	$0x200000, %eax
+	inc	%ecx
+	cmp	$PAGE_COUNT, %ecx
+	jb	1b
+
+	mov	%cr4, %eax
+	or	$CR4_PAE, %eax
+	mov	%eax, %cr4
+	mov	$root, %eax
+	mov	%eax, %cr3
+	mov	$MSR_EFER, %ecx
+	rdmsr
+	or	$EFER_LME, %eax
+	wrmsr
+	mov	%cr0, %eax
+	or	$CR0_PG_WP, %eax
+	mov	%eax, %cr0
+	lgdt	gdt_pointer
+	ljmp	$CODE64, $start64
+
+	.code64
+start64:
+	mov	$DATA, %eax
+	mov	%eax, %ds
+	mov	%eax, %es
+	mov	%eax, %fs
+	mov	%eax, %gs
+	mov	%eax, %ss
+	mov	%edi, %edi
+	mov	%esi, %esi
 	xor	%ebp, %ebp
 	call	main
-1:	cli
+2:	cli
 	hlt
-	jmp	1b
-
-/* In real mode, at offset 0 of its segment: greets on COM1, then answers what is typed in upper case until ESC. */
-	.section .rodata
-	.code16
-	.globl	child_program, child_program_end
-child_program:
-	cli
-	cld
-	mov	%cs, %ax
-	mov	%ax, %ds
-	xor	%ax, %ax
-	mov	%ax, %ss
-	mov	$0x1000, %sp
-	mov	$(COM1 + 3), %dx /* 115200 baud, 8N1 */
-	mov	$0x83, %al
-	out	%al, %dx
-	mov	$COM1, %dx
-	mov	$1, %ax
-	out	%ax, %dx
-	mov	$(COM1 + 3), %dx
-	mov	$0x03, %al
-	out	%al, %dx
-	mov	$(greeting - child_program), %si
-	call	print
-2:	mov	$(COM1 + 5), %dx
-	in	%dx, %al
-	test	$LSR_DR, %al
-	jz	2b
-	mov	$COM1, %dx
-	in	%dx, %al
-	cmp	$ESCAPE, %al
-	je	3f
-	cmp	$'a', %al
-	jb	4f
-	cmp	$'z', %al
-	ja	4f
-	sub	$('a' - 'A'), %al
-4:	call	send
-	cmp	$'\r', %al
-	jne	2b
-	mov	$'\n', %al
-	call	send
 	jmp	2b
-3:	mov	$(farewell - child_program), %si
-	call	print
-	hlt	/* for ever */
 
-print:	lodsb
-	test	%al, %al
-	jz	5f
-	call	send
-	jmp	print
-5:	ret
-
-send:	push	%ax
-6:	mov	$(COM1 + 5), %dx
-	in	%dx, %al
-	test	$LSR_THRE, %al
-	jz	6b
-	pop	%ax
-	mov	$COM1, %dx
-	out	%al, %dx
-	ret
-
-greeting:
-	.asciz	"hello from the child; ESC ends it\r\n"
-farewell:
-	.asciz	"goodbye\r\n"
-child_program_end:
+	.section .rodata
+	.balign	8
+gdt:
+	.quad	0
+	.quad	0x00af9b000000ffff
+	.quad	0x00cf93000000ffff
+gdt_end:
+gdt_pointer:
+	.word	gdt_end - gdt - 1
+	.long	gdt
 
 	.bss
-	.balign	16
+	.balign	4096
+root:	.skip	4096
+directories:
+	.skip	4096
+pages:	.skip	8 * PAGE_COUNT
 	.skip	BOOT_STACK_SIZE
 stack_top:
 

@@ -22,5 +22,7 @@ void fpu_area_reset(uint8_t *area);
 /* Moves all state from and to the CPU; after the latter XCR0 is `xcr0`, the guest's. */
 void fpu_save(uint8_t *area);
 void fpu_restore(const uint8_t *area, uint64_t xcr0);
+/* The one, then the other; XCR0 is `from_xcr0` before. */
+void fpu_switch(uint8_t *from, uint64_t from_xcr0, const uint8_t *to, uint64_t to_xcr0);
 /* Changes XCR0 of the running guest. */
 void fpu_set_xcr0(uint64_t xcr0);

@@ -17,6 +17,7 @@ enum frame_owner {
 	FRAME_MODULE = 3, /* boot modules and symbol sections */
 	FRAME_TABLE = 4,  /* the frame table itself */
 	FRAME_HV = 5,	  /* allocated by the hypervisor for itself */
+	FRAME_SHARED = 6, /* memory that VMs share */
 	FRAME_VM0 = 16,	  /* VM n owns FRAME_VM0 + n */
 };
 typedef uint16_t frame_owner_t; /* enum frame_owner, or FRAME_VM0 + n */

@@ -35,6 +35,8 @@ must_check int gmem_add(struct gmem *m, gpa_t addr, uint64_t len, void *host, bo
 void *gmem_ptr(const struct gmem *m, gpa_t addr, uint64_t len);
 void *gmem_ptr_write(const struct gmem *m, gpa_t addr, uint64_t len);
 
+/* Whether all of [addr, addr + len) is memory. */
+bool gmem_has(const struct gmem *m, gpa_t addr, uint64_t len);
 /* Copies across slots. E_FAULT if any byte is not memory, then nothing was copied. */
 must_check int gmem_read(const struct gmem *m, gpa_t from, void *buf, uint64_t len);
 /* Bytes of read-only slots are skipped silently, as on a PC. */

@@ -4,8 +4,8 @@
  * are kept. Plain C and assembly may include it, a guest's too: it needs no other header of CRVM's.
  * docs/hypercalls.md explains each call; numbers and layouts never change.
  *
- * Pointers are guest-physical addresses of the caller's RAM. What is written there is written whole
- * or not at all.
+ * Pointers are guest-physical addresses of the caller's RAM, or of what it shares. What is written
+ * there is written whole or not at all.
  */
 #pragma once
 
@@ -17,6 +17,11 @@
 #define HYPERCALL_YIELD		4 /* gives up the rest of the time slice */
 #define HYPERCALL_TIME		5 /* returns ns since the VM was made */
 #define HYPERCALL_WALL_CLOCK	6 /* returns ns since 1970, UTC */
+
+/* The same, on the shared regions of its configuration, by their places there, from 0 on. */
+#define HYPERCALL_SHARED_DESCRIBE 7 /* (index, struct hypercall_shared *) */
+#define HYPERCALL_DOORBELL	  8 /* (index): rings at its peers; returns at how many */
+#define HYPERCALL_SHARED_RINGS	  9 /* (index): returns how often they have rung since the last */
 
 /* VMs with `privileged = yes`. VMs are named by their number, from 1 on. */
 #define HYPERCALL_VM_CREATE	16 /* (text, length) of a configuration; returns how many */
@@ -57,10 +62,11 @@
 #define HYPERCALL_ABI	    1
 
 #define HYPERCALL_LENGTH_MAX 4096 /* bytes that one call reads or writes */
+#define HYPERCALL_STRING_MAX 512  /* bytes of INS or OUTS in one packet */
 
 /* Results below 0. */
 #define HYPERCALL_E_PERM  (-1)	/* not from ring 3; not from this VM */
-#define HYPERCALL_E_NOENT (-2)	/* no such VM or child */
+#define HYPERCALL_E_NOENT (-2)	/* no such VM, child or region */
 #define HYPERCALL_E_NOMEM (-12) /* no memory, or a table is full */
 #define HYPERCALL_E_FAULT (-14) /* not all of it is RAM */
 #define HYPERCALL_E_BUSY  (-16) /* wrong state for this call */
@@ -71,6 +77,14 @@
 
 #ifndef __ASSEMBLY__
 #include <stdint.h>
+
+struct hypercall_shared {
+	char name[16];	  /* NUL-terminated */
+	uint64_t address; /* guest-physical, the same in all peers */
+	uint64_t size;	  /* in bytes */
+	uint32_t peers;	  /* other VMs that share it and are running or paused */
+	int32_t irq;	  /* the line that their rings raise here; -1: none */
+};
 
 enum hypercall_vm_state {
 	HYPERCALL_VM_CREATED,
@@ -160,7 +174,10 @@ enum hypercall_packet_kind {
 	HYPERCALL_PACKET_STOPPED, /* it cannot go on; `text` says why */
 };
 
-/* The child's RIP is past the instruction. */
+/*
+ * The child's RIP is past the instruction, but where a string (INS, OUTS) goes on: INS waits for
+ * its answer. Of the packet only what its kind has is written.
+ */
 struct hypercall_packet {
 	uint32_t kind; /* enum hypercall_packet_kind */
 	uint32_t unused;
@@ -168,10 +185,15 @@ struct hypercall_packet {
 	uint64_t at; /* the port; MEM, BELL: the guest-physical address */
 	union {
 		struct {
-			uint8_t size;  /* 1, 2, 4 */
-			uint8_t input; /* 1: IN; the answer is HYPERCALL_WRITE_IO */
-			uint8_t unused[2];
-			uint32_t data; /* OUT */
+			uint8_t size;	/* 1, 2, 4 */
+			uint8_t input;	/* 1: IN, INS; the answer is HYPERCALL_WRITE_IO */
+			uint8_t string; /* 1: INS, OUTS */
+			uint8_t unused;
+			uint32_t count; /* of items: 1, but for strings */
+			union {
+				uint32_t data;			     /* OUT */
+				uint8_t bytes[HYPERCALL_STRING_MAX]; /* OUTS */
+			};
 		} io;
 		struct {
 			uint8_t write;
@@ -196,16 +218,22 @@ enum hypercall_write {
 	HYPERCALL_WRITE_IO,    /* struct hypercall_io */
 };
 
-/* What IN has read. */
+/* What IN has read; or INS, up to as many items as the packet asks for: `count` of them are read.
+ */
 struct hypercall_io {
 	uint32_t size; /* 1, 2, 4 */
-	uint32_t data;
+	uint32_t count;
+	union {
+		uint32_t data;
+		uint8_t bytes[HYPERCALL_STRING_MAX];
+	};
 };
 
-_Static_assert(sizeof(struct hypercall_vm) == 48 && sizeof(struct hypercall_regs) == 320 &&
+_Static_assert(sizeof(struct hypercall_shared) == 40 && sizeof(struct hypercall_vm) == 48 &&
+		       sizeof(struct hypercall_regs) == 320 &&
 		       sizeof(struct hypercall_statistics) == 64 &&
 		       sizeof(struct hypercall_trap) == 32 &&
-		       sizeof(struct hypercall_packet) == 128 &&
-		       sizeof(struct hypercall_state) == 144 && sizeof(struct hypercall_io) == 8,
+		       sizeof(struct hypercall_packet) == 544 &&
+		       sizeof(struct hypercall_state) == 144 && sizeof(struct hypercall_io) == 520,
 	       "the ABI");
 #endif

@@ -1,7 +1,7 @@
 /*
  * The log on the screen (arch/x86_64/screen*.c): VGA text or a linear framebuffer, a scrolling
  * terminal of lines without attributes beyond one colour per write. Knows no log. The caller locks.
- * Source: IBM VGA text mode (80x25 at B8000h, CRTC cursor registers 0Ah-0Fh); Multiboot2
+ * Source: IBM VGA text mode (80x25 at B8000h, CRTC registers 0Ch-0Fh); Multiboot2
  * framebuffer tag.
  */
 #pragma once

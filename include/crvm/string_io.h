@@ -11,11 +11,13 @@
 #define STRING_IO_MAX 4096u
 
 /*
- * After EXIT_PORT with port.string. Moves up to STRING_IO_MAX bytes between env->ports and guest
- * memory (or env->mmio, item by item); registers always tell how far it came. Results as of
- * emulate_insn; EMU_DONE leaves exit.insn_len as it was, or sets it to 0 as said there.
+ * After EXIT_PORT with port.string. Moves up to `max` bytes (STRING_IO_MAX at most) between
+ * env->ports and guest memory (or env->mmio, item by item); registers always tell how far it came.
+ * Results as of emulate_insn; EMU_DONE leaves exit.insn_len as it was, or sets it to 0 as said
+ * there.
  */
-must_check enum emu_kind string_io(const struct emu_env *env, struct emu_result *result);
+must_check enum emu_kind string_io(const struct emu_env *env, uint32_t max,
+				   struct emu_result *result);
 
 /* RAX after IN of `size` bytes: 1 and 2 keep what lies above, 4 clears it. */
 static inline uint64_t port_in_merge(uint64_t rax, unsigned size, uint64_t value)

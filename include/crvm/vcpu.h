@@ -193,11 +193,17 @@ enum quick_result {
 	QUICK_LEAVE = 1, /* or more; done: past the instruction; run() returns EXIT_NONE */
 	QUICK_NOT = -1,	 /* nothing was done: run() returns with this exit */
 	QUICK_STAY = -2, /* done, but RIP stays; run() returns EXIT_NONE */
+	QUICK_PASS = -3, /* done; past the instruction; then as `pass` says */
 };
 struct vcpu_quick {
 	int (*handler[EXIT_KIND_COUNT])(struct vcpu *v, uint32_t raw);
 	int (*port_in)(struct vcpu *v, uint64_t port, uint64_t size);
 	int (*port_out)(struct vcpu *v, uint64_t port, uint64_t size);
+	/*
+	 * The vCPU that goes on in the place of `v`, switched to already, with a deadline and
+	 * nothing that waits for it; NULL: there is none, and run() returns EXIT_NONE.
+	 */
+	struct vcpu *(*pass)(struct vcpu *v);
 };
 
 struct vcpu {

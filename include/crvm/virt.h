@@ -79,13 +79,21 @@ struct virt_backend {
 	 * Makes a vCPU current on this physical CPU, with its MSRs and debug registers; nothing
 	 * else below works without. Unload writes everything back, so that another CPU may load it.
 	 * The FPU is core's.
+	 *
+	 * switch is shorter: `to` takes the place of `from`, which stays bound to this CPU. Until
+	 * it is unloaded, it can be loaded here only, and its memory must stay. Unload does nothing
+	 * to a vCPU that is bound to no CPU.
 	 */
 	void (*vcpu_load)(struct vcpu *v);
 	void (*vcpu_unload)(struct vcpu *v);
+	void (*vcpu_switch)(struct vcpu *from, struct vcpu *to);
 
-	/* Enters the guest and fills v->exit. Host interrupts off; comes back at once if one is
-	 * pending. */
-	void (*run)(struct vcpu *v);
+	/*
+	 * Enters the guest and fills exit of the vCPU that it returns: `v`, or one that
+	 * vcpu_quick.pass has put in its place. Host interrupts off; comes back at once if one is
+	 * pending.
+	 */
+	struct vcpu *(*run)(struct vcpu *v);
 
 	uint64_t (*get_reg)(struct vcpu *v, enum vcpu_reg reg);
 	/* No checks beyond what keeps VM entry possible: those of the architecture are core's. */

@@ -163,13 +163,26 @@ static void fake_vcpu_load(struct vcpu *v)
 	for (unsigned i = 0; i < vcpu_count; i++)
 		if (vcpus[i].loaded && vcpus[i].cpu == fake_cpu)
 			panic("vcpu_load: CPU %u has another vCPU loaded", fake_cpu);
-	v->virt->loaded = true;
+	if (v->virt->bound && v->virt->cpu != fake_cpu)
+		panic("vcpu_load on CPU %u: vCPU %u is bound to CPU %u", fake_cpu, v->id,
+		      v->virt->cpu);
+	v->virt->loaded = v->virt->bound = true;
 	v->virt->cpu = fake_cpu;
 }
 
 static void fake_vcpu_unload(struct vcpu *v)
 {
-	loaded(v, "vcpu_unload")->loaded = false;
+	struct virt_vcpu *f = v->virt;
+
+	if (f->bound && f->cpu != fake_cpu)
+		panic("vcpu_unload on CPU %u: vCPU %u is bound to CPU %u", fake_cpu, v->id, f->cpu);
+	f->loaded = f->bound = false;
+}
+
+static void fake_vcpu_switch(struct vcpu *from, struct vcpu *to)
+{
+	loaded(from, "vcpu_switch")->loaded = false;
+	fake_vcpu_load(to);
 }
 
 static bool reg_is_gpr(enum vcpu_reg reg)
@@ -442,7 +455,7 @@ static bool guest_insn(struct vcpu *v, struct virt_vcpu *f)
 	return false;
 }
 
-static void fake_run(struct vcpu *v)
+static struct vcpu *fake_run(struct vcpu *v)
 {
 	struct virt_vcpu *f = loaded(v, "run");
 	unsigned count = 0;
@@ -461,6 +474,7 @@ static void fake_run(struct vcpu *v)
 				      count);
 	f->vm->in_guest--;
 	f->in_guest = false;
+	return v;
 }
 
 static struct virt_vcpu *in_guest(struct vcpu *v)
@@ -525,6 +539,7 @@ const struct virt_backend fake_backend = {
 	.vcpu_reset = fake_vcpu_reset,
 	.vcpu_load = fake_vcpu_load,
 	.vcpu_unload = fake_vcpu_unload,
+	.vcpu_switch = fake_vcpu_switch,
 	.run = fake_run,
 	.get_reg = fake_get_reg,
 	.set_reg = fake_set_reg,

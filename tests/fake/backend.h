@@ -63,7 +63,7 @@ struct fake_delivery {
 
 struct virt_vcpu {
 	struct virt_vm *vm;
-	bool loaded, in_guest, skipped;
+	bool loaded, bound, in_guest, skipped;
 	unsigned cpu; /* where it is loaded */
 	uint64_t reg[REG_COUNT];
 	struct vcpu_segment segment[SEG_COUNT];

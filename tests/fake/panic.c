@@ -10,7 +10,7 @@
 jmp_buf fake_panic_env;
 bool fake_panic_expected;
 char fake_panic_message[256];
-char fake_log_line[256];
+char fake_log_line[256], fake_log_previous[256];
 unsigned fake_log_count;
 
 void panic(const char *fmt, ...)
@@ -32,6 +32,7 @@ void log_write(enum log_level level, const char *fmt, ...)
 {
 	va_list ap;
 
+	memcpy(fake_log_previous, fake_log_line, sizeof(fake_log_previous));
 	va_start(ap, fmt);
 	vsnprintf(fake_log_line, sizeof(fake_log_line), fmt, ap);
 	va_end(ap);

@@ -12,6 +12,7 @@ extern jmp_buf fake_panic_env;
 extern bool fake_panic_expected;
 extern char fake_panic_message[256]; /* the last panic's */
 extern char fake_log_line[256];	     /* the last line logged, without level */
+extern char fake_log_previous[256];  /* the one before it */
 extern unsigned fake_log_count;
 
 /* Fails the test (by abort) if the last panic's message does not contain `text`. */

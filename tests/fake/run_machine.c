@@ -113,6 +113,26 @@ void fpu_restore(const uint8_t *area, uint64_t xcr0)
 	run_around.xcr0 = xcr0;
 }
 
+void fpu_switch(uint8_t *from, uint64_t from_xcr0, const uint8_t *to, uint64_t to_xcr0)
+{
+	check(from_xcr0 == run_around.xcr0);
+	fpu_save(from);
+	fpu_restore(to, to_xcr0);
+}
+
+/* Without core/sched.c nobody has a guest. */
+__attribute__((weak)) struct vm_vcpu *sched_pass(struct vm_vcpu *turn)
+{
+	(void)turn;
+	return NULL;
+}
+
+__attribute__((weak)) struct vcpu *sched_pass_quick(struct vcpu *turn)
+{
+	(void)turn;
+	return NULL;
+}
+
 /* XSETBV with anything else would be a #GP in the hypervisor. */
 void fpu_set_xcr0(uint64_t xcr0)
 {
@@ -175,10 +195,10 @@ static bool is_quick(const struct vcpu *v, const struct vcpu_exit *e)
 	case EXIT_PORT:
 		return !e->port.string;
 	case EXIT_HYPERCALL:
-		return !(v->virt->segment[SEG_SS].attr & 3 << 5);
+		return v->quick->handler[e->kind] && !(v->virt->segment[SEG_SS].attr & 3 << 5);
 	case EXIT_NESTED_FAULT:
-		return e->fault.linear_valid && !e->fault.page_walk && !e->fault.misconfig &&
-		       !(e->fault.access & FAULT_EXEC);
+		return v->quick->handler[e->kind] && e->fault.linear_valid && !e->fault.page_walk &&
+		       !e->fault.misconfig && !(e->fault.access & FAULT_EXEC);
 	default:
 		return v->quick->handler[e->kind] != NULL;
 	}
@@ -206,30 +226,34 @@ static int quick_call(struct vcpu *v, const struct vcpu_exit *e)
 	return v->quick->handler[e->kind](v, e->raw);
 }
 
-static void run_run(struct vcpu *v)
+static struct vcpu *run_run(struct vcpu *v)
 {
 	for (;;) {
 		struct vcpu_exit e;
+		struct vcpu *to;
 		int result;
 
-		fake_backend.run(v);
+		(void)fake_backend.run(v);
 		e = v->exit;
 		if (!is_quick(v, &e))
-			return;
+			return v;
 		result = quick_call(v, &e);
 		if (result == QUICK_NOT) {
 			v->exit = e;
-			return;
+			return v;
 		}
-		check(result >= 0 || result == QUICK_STAY);
+		check(result >= 0 || result == QUICK_STAY || result == QUICK_PASS);
 		run_vm_of(v)->quick_count++;
 		v->exit = (struct vcpu_exit){.insn_len = e.kind == EXIT_NESTED_FAULT
 								 ? (uint8_t)v->quick_len
 								 : e.insn_len};
 		if (result != QUICK_STAY)
 			run_skip_insn(v);
-		if (result != QUICK_AGAIN)
-			return;
+		to = result == QUICK_PASS ? v->quick->pass(v) : NULL;
+		if (to)
+			v = to;
+		else if (result != QUICK_AGAIN)
+			return v;
 	}
 }
 

@@ -10,6 +10,7 @@
 #include "../../core/log_priv.h"
 #include "../../core/machine.h"
 #include "../../core/mux.h"
+#include "../../core/shared.h"
 #include "../../core/shell_priv.h"
 #include "shell_fakes.h"
 
@@ -75,6 +76,11 @@ static void call(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(fake_shell_calls + n, sizeof(fake_shell_calls) - n, fmt, ap);
 	va_end(ap);
+}
+
+unsigned shared_peers_on(const struct vm *v, unsigned index)
+{
+	return v->shared[index].region->peers ? index + 2 : 0;
 }
 
 static int operation(const char *name, const struct vm *v)

@@ -57,6 +57,30 @@ static void check_disk(const struct vm_config_disk *d)
 	check_string(d->image.name, sizeof(d->image.name), true);
 }
 
+static void check_shared(const struct vm_config *c)
+{
+	require(c->shared_count <= VM_SHARED_COUNT_MAX);
+	for (unsigned i = 0; i < c->shared_count; i++) {
+		const struct vm_config_shared *s = &c->shared[i];
+
+		check_string(s->name, sizeof(s->name), false);
+		require(s->size && s->size % 4096 == 0 && s->size <= VM_SHARED_SIZE_MAX);
+		require(s->irq == -1 ||
+			(s->irq >= 3 && s->irq <= 15 && s->irq != 8 && s->irq != 13));
+		for (unsigned j = 0; j < i; j++)
+			require(strcmp(s->name, c->shared[j].name) != 0);
+	}
+}
+
+/* Regions of one name have one size. */
+static void check_agreement(const struct vm_config *a, const struct vm_config *b)
+{
+	for (unsigned i = 0; i < a->shared_count; i++)
+		for (unsigned j = 0; j < b->shared_count; j++)
+			require(strcmp(a->shared[i].name, b->shared[j].name) != 0 ||
+				a->shared[i].size == b->shared[j].size);
+}
+
 static void check_vm(const struct vm_config *c, bool own)
 {
 	check_string(c->name, sizeof(c->name), false);
@@ -85,6 +109,7 @@ static void check_vm(const struct vm_config *c, bool own)
 		check_disk(&c->disk[i]);
 		require(c->disk[i].kind != VM_DISK_OWN || (own && !i));
 	}
+	check_shared(c);
 }
 
 /* All that was set, each in the other way of writing it where there are two. */
@@ -120,6 +145,12 @@ static void write_vm(FILE *f, const struct vm_config *c)
 			fprintf(f, d->size ? "disk%u=%s size=0x%lx\n" : "disk%u=%s\n", i,
 				d->image.name, d->size);
 	}
+	for (unsigned i = 0; i < c->shared_count; i++) {
+		const struct vm_config_shared *s = &c->shared[i];
+
+		fprintf(f, s->irq < 0 ? "shared=%s:%lu\n" : "shared=%s:%lu irq=0x%x\n", s->name,
+			s->size, (unsigned)s->irq);
+	}
 	fprintf(f, "console=%s\nticks=%s\nvpid=%s\nweight=%u\nautostart=%s\nrestart=%s\n",
 		console[c->console], c->ticks ? "coalesce" : "catchup", c->vpid ? "on" : "off",
 		c->weight, c->autostart ? "yes" : "no", restart[c->restart]);
@@ -137,6 +168,8 @@ static void forget_places(struct vm_config *c)
 		c->module[i].place = none;
 	for (unsigned i = 0; i < VM_DISK_COUNT; i++)
 		c->disk[i].image.place = none;
+	for (unsigned i = 0; i < VM_SHARED_COUNT_MAX; i++)
+		c->shared[i].place = none;
 }
 
 static void check_again(const struct vm_config *vm, unsigned count)
@@ -205,6 +238,8 @@ static void try_text(const char *text, size_t size)
 		require(!vm[i].bad || sink.count);
 		for (unsigned j = 0; j < i; j++)
 			require(strcmp(vm[i].name, vm[j].name) != 0);
+		for (unsigned j = 0; j < i; j++)
+			check_agreement(&vm[j], &vm[i]);
 	}
 	lines = 100000;
 	check_again(vm, count);

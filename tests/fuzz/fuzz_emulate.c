@@ -155,7 +155,7 @@ static enum emu_kind run(void)
 
 	em.result = (struct emu_result){0};
 	em.log_count = em.port_calls = 0;
-	kind = em.v.exit.kind == EXIT_PORT ? string_io(&em.env, &em.result)
+	kind = em.v.exit.kind == EXIT_PORT ? string_io(&em.env, STRING_IO_MAX, &em.result)
 					   : emulate_insn(&em.env, &em.result);
 	require(kind <= EMU_UNKNOWN);
 	require(kind != EMU_UNKNOWN || em.result.byte_count <= INSN_LEN_MAX);

@@ -4,7 +4,7 @@
  * forbidden pages), and each call ends.
  * needs: core/run.c core/exits.c core/exits_cpu.c core/exits_cr.c core/exits_mem.c core/quick.c
  * needs: core/sched.c core/fair.c core/hypercall.c core/hypercall_child.c core/child.c
- * needs: core/child_run.c
+ * needs: core/child_run.c core/child_port.c core/hypercall_shared.c core/shared.c
  * needs: core/inject.c core/io_bus.c core/cpuid_policy.c core/msr_policy.c core/emulate.c
  * needs: core/emu_alu.c core/emu_fetch.c core/emu_mem.c core/emu_string.c core/decode.c
  * needs: core/gwalk.c core/string_io.c core/exit_stats.c core/trace.c mm/gmem.c devices/debug.c
@@ -16,6 +16,7 @@
 #include <stdlib.h>
 
 #include "../unit/child_rig.h"
+#include "../../core/shared.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -95,6 +96,14 @@ static int64_t waiting(struct vm *vm, const struct hypercall_args *a)
 	return OK;
 }
 
+static void share(struct vm *vm)
+{
+	vm->config.shared_count = 1;
+	vm->config.shared[0] = (struct vm_config_shared){.name = "box", .size = 4096, .irq = 5};
+	if (shared_attach(vm))
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = {data, data + size};
@@ -105,6 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	rig_waiting = waiting;
 	child_setup(&state);
 	put_traps(&in);
+	share(&parent->vm);
 	for (unsigned i = 0; i < CALLS && in.p < in.end; i++) {
 		uint64_t n = take(&in, 1) % (HYPERCALL_COUNT + 2), a[4];
 
@@ -124,8 +134,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		(void)call(n, a[0], a[1], a[2], a[3]);
 	}
 	child_reap(&parent->vm);
+	shared_detach(&parent->vm);
 	if (arenas) {
-		fprintf(stderr, "broken: a child is left\n");
+		fprintf(stderr, "broken: a child or a region is left\n");
 		abort();
 	}
 	sched_remove(pv);

@@ -40,6 +40,7 @@ class Case:
     cpu: int = -1  # -1: in turn
     vpid: bool = True
     privileged: bool = False
+    shared: str = ""  # as in a configuration
     stop: str = PASSED  # why the VM stops: all of the text must match
     lines: tuple = None  # expected, in this order, among what it prints; None: PASS
     absent: str = r"FAIL .*"  # must not be printed
@@ -224,6 +225,25 @@ ADMINS = [
     Case("child-spin", cpu=1, lines=(), ends=False, privileged=True),
 ]
 
+# That no frame is lost is for test_cycles.py.
+CYCLES = [Case("cycles", name=f"cycles-{i}", cpu=i % 2, privileged=True) for i in (1, 2)]
+
+
+def shares(file, cpu, region, irq, **more):
+    return Case(file, cpu=cpu, shared=f"{region}:64K irq={irq}", **more)
+
+
+# A pair on two CPUs, one on the same, and one that is alone beside them.
+DOORBELLS = [
+    shares("ring-ping", 0, "box-1", 5, name="ping-1", lines=("asks", r"PASS ring-ping")),
+    shares("ring-pong", 1, "box-1", 10, name="pong-1"),
+    shares("ring-ping", 1, "box-2", 5, name="ping-2", lines=("asks", r"PASS ring-ping")),
+    shares("ring-pong", 1, "box-2", 10, name="pong-2"),
+    Case("ring-alone", cpu=0),
+    stops("ring-code", r"code at guest-physical [d-f][0-9a-f]{7}, where there is memory for data only .*",
+          shared="code:64K"),
+]
+
 BATCHES = [
     Batch("chaos", CHAOS, cpus=1, seconds=200),
     Batch("stops", STOPS, cpus=1),
@@ -237,5 +257,7 @@ BATCHES = [
     Batch("memory", [Case("memory", mem="512M"), Case("spin", name="beside")], cpus=1, mem=768),
     Batch("wild", WILD),
     Batch("hypercalls", HYPERCALLS),
+    Batch("doorbells", DOORBELLS),
     Batch("admins", ADMINS, seconds=150, modules=("witness", "child-spin")),
+    Batch("cycles", CYCLES, seconds=90, modules=("real-mode",)),
 ]

@@ -68,6 +68,20 @@ def test_text_screen_shows_the_log(boot, kind):
     vm.expect_screen(r"run virtual machines[^\0]*\ncrvm>\s*\Z")
 
 
+def test_text_screen_scrolls_past_the_end_of_its_memory(boot):
+    """204 lines fit: after more than those the picture starts at the beginning again."""
+    vm = boot("qemu", cpus=1)
+    vm.ready()
+    starts = []
+    for _ in range(8):
+        vm.ask("help")
+        shown = [line.rstrip() for line in vm.text.splitlines()[-25:]]
+        vm.expect_screen(r"\A" + re.escape("\n".join(shown)) + r"\Z")
+        starts.append(vm.machine.crtc(0x0C) << 8 | vm.machine.crtc(0x0D))
+    assert starts != sorted(starts)
+    assert all(start % 80 == 0 and start <= 179 * 80 for start in starts)
+
+
 def test_screen_off(boot):
     vm = boot("qemu", cmdline="screen=off")
     vm.ready()

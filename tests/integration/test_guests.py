@@ -31,6 +31,8 @@ def module_of(index, case, cpus):
     line = f"guest name={case.name} mem={case.mem} cpu={cpu} vpid={'on' if case.vpid else 'off'}"
     if case.privileged:
         line += " privileged=yes"
+    if case.shared:
+        line += f' "shared={case.shared}"'
     return BUILD / "guests" / f"{case.file}.bin", line
 
 

@@ -8,6 +8,7 @@
 
 #include "../../core/child.h"
 #include "../../core/hypercall_priv.h"
+#include "../../core/pc.h"
 
 #include <stdlib.h>
 #include <crvm/smp.h>
@@ -114,6 +115,12 @@ uint64_t frames_count(frame_owner_t owner)
 	return 1000;
 }
 
+void pc_ring(struct pc *pc, unsigned irq)
+{
+	(void)pc;
+	(void)irq;
+}
+
 void mux_put(struct vm *vm, uint8_t byte)
 {
 	(void)vm;
@@ -159,6 +166,7 @@ static inline int child_setup(void **state)
 	parent = run_vm_new();
 	pv = &parent->vcpu;
 	parent->vm.hypercall = hypercall_exit;
+	parent->vm.hypercall_at_once = hypercall_at_once;
 	parent->vm.config.privileged = true;
 	parent->vm.zero_tsc = fake_tsc;
 	vms[0] = &parent->vm;

@@ -1,8 +1,8 @@
 /*
- * core/child.c, core/child_run.c: memory and traps, turns and packets, interrupts.
+ * core/child.c, child_run.c, child_port.c: memory and traps, turns and packets, interrupts.
  * needs: core/run.c core/exits.c core/exits_cpu.c core/exits_cr.c core/exits_mem.c core/quick.c
  * needs: core/sched.c core/fair.c core/hypercall.c core/hypercall_child.c core/child.c
- * needs: core/child_run.c
+ * needs: core/child_run.c core/child_port.c core/hypercall_shared.c core/shared.c
  * needs: core/inject.c core/io_bus.c core/cpuid_policy.c core/msr_policy.c core/emulate.c
  * needs: core/emu_alu.c core/emu_fetch.c core/emu_mem.c core/emu_string.c core/decode.c
  * needs: core/gwalk.c core/string_io.c core/exit_stats.c core/trace.c mm/gmem.c devices/debug.c
@@ -103,6 +103,10 @@ static void test_parameters_of_memory_and_traps(void **state)
 			call(HYPERCALL_GUEST_ADD_MEMORY, 1, memory[i].at, memory[i].size, 0),
 			memory[i].want);
 	assert_int_equal(call(HYPERCALL_VCPU_CREATE, 1, 0, 0, 0), E_BUSY);
+	assert_int_equal(set_trap(HYPERCALL_TRAP_MEM, 0x8000, 0x1000, 0), E_BUSY);
+	assert_int_equal(call(HYPERCALL_GUEST_DESTROY, 1, 0, 0, 0), OK);
+	assert_int_equal(call(HYPERCALL_GUEST_CREATE, 0, 0, 0, 0), 1);
+	assert_int_equal(call(HYPERCALL_GUEST_ADD_MEMORY, 1, 0x4000, 0x2000, 0), OK);
 	assert_int_equal(set_trap(3, 0x8000, 0x1000, 0), E_INVAL);
 	assert_int_equal(set_trap(HYPERCALL_TRAP_MEM, 0x4000, 0x1000, 0), E_EXIST);
 	assert_int_equal(set_trap(HYPERCALL_TRAP_MEM, 0x8000, 0x800, 0), E_INVAL);
@@ -115,6 +119,8 @@ static void test_parameters_of_memory_and_traps(void **state)
 		assert_int_equal(set_trap(HYPERCALL_TRAP_IO, 0x3000 + i, 1, 0), OK);
 	assert_int_equal(set_trap(HYPERCALL_TRAP_IO, 0x3000, 1, 0), E_EXIST);
 	assert_int_equal(set_trap(HYPERCALL_TRAP_IO, 0x4000, 1, 0), E_NOMEM);
+	assert_int_equal(call(HYPERCALL_VCPU_CREATE, 1, 0, 0, 0), OK);
+	assert_int_equal(set_trap(HYPERCALL_TRAP_MEM, 0x8000, 0x1000, 0), E_BUSY);
 	assert_int_equal(call(HYPERCALL_GUEST_DESTROY, 1, 0, 0, 0), OK);
 	assert_int_equal(arenas, 0);
 	assert_int_equal(call(HYPERCALL_GUEST_DESTROY, 1, 0, 0, 0), E_NOENT);
@@ -147,7 +153,7 @@ static void test_parameters_of_a_vcpu(void **state)
 static void test_ports_make_packets(void **state)
 {
 	struct vcpu_exit out = port_exit(PORT + 2, 2, false), in = port_exit(PORT + 3, 1, true);
-	const struct hypercall_io answer = {1, 0xabcdef99};
+	const struct hypercall_io answer = {.size = 1, .count = 1, .data = 0xabcdef99};
 	uint64_t rip = fake->reg[REG_RIP];
 
 	(void)state;
@@ -269,6 +275,20 @@ static void test_no_interrupt_is_lost(void **state)
 	}
 }
 
+static void test_what_has_woken_stays_awake(void **state)
+{
+	const struct vcpu_exit out = port_exit(PORT, 1, false);
+
+	(void)state;
+	fake->reg[REG_RFLAGS] |= IF;
+	fake_set_guest(&cv->v, sleeps, NULL);
+	assert_int_equal(resume(), HYPERCALL_PACKET_HALT);
+	assert_int_equal(call(HYPERCALL_VCPU_INTERRUPT, 1, 0x40, 0, 0), OK);
+	assert_int_equal(resume_at(&out), HYPERCALL_PACKET_IO);
+	assert_int_equal(resume_at(&out), HYPERCALL_PACKET_IO);
+	assert_int_equal(fake->delivery_count, 1);
+}
+
 static void test_state_is_read_and_written(void **state)
 {
 	struct hypercall_state s;
@@ -347,15 +367,177 @@ static void test_children_end_with_their_parent(void **state)
 	assert_null(parent->vm.children[0]);
 }
 
-static void test_string_io_at_a_trap_ends_the_child(void **state)
+static struct vcpu_exit string_exit(uint8_t size, bool in)
 {
-	struct vcpu_exit e = port_exit(PORT, 1, false);
+	return (struct vcpu_exit){.kind = EXIT_PORT,
+				  .insn_len = 2,
+				  .port = {.port = PORT,
+					   .size = size,
+					   .in = in,
+					   .string = true,
+					   .rep = true,
+					   .addr_size = 2,
+					   .segment = SEG_DS}};
+}
+
+static void expect_items(const struct vcpu_exit *e, uint32_t count)
+{
+	assert_int_equal(resume_at(e), HYPERCALL_PACKET_IO);
+	assert_int_equal(packet.key, 0x10);
+	assert_int_equal(packet.at, PORT);
+	assert_int_equal(packet.io.string, 1);
+	assert_int_equal(packet.io.input, e->port.in);
+	assert_int_equal(packet.io.size, e->port.size);
+	assert_int_equal(packet.io.count, count);
+}
+
+static int answer_string(uint32_t size, uint32_t count, uint8_t first)
+{
+	struct hypercall_io io = {.size = size, .count = count};
+
+	for (unsigned i = 0; i < sizeof(io.bytes); i++)
+		io.bytes[i] = (uint8_t)(first + i);
+	put(DATA, &io, sizeof(io));
+	return (int)call(HYPERCALL_VCPU_WRITE_STATE, 1, HYPERCALL_WRITE_IO, DATA, 0);
+}
+
+static void test_outs_comes_in_packets_of_512_bytes(void **state)
+{
+	const struct vcpu_exit e = string_exit(2, false);
+	uint8_t bytes[600];
 
 	(void)state;
-	e.port.string = true;
-	e.port.addr_size = 2;
-	assert_int_equal(resume_at(&e), HYPERCALL_PACKET_STOPPED);
-	assert_memory_equal(packet.text, "string I/O", 10);
+	for (unsigned i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i * 7);
+	assert_int_equal(gmem_write(&c->vm->mem, gpa(0x2000), bytes, sizeof(bytes)), OK);
+	cv->v.gpr[REG_RSI] = 0x2000;
+	cv->v.gpr[REG_RCX] = 0xabc00000 + sizeof(bytes) / 2; /* 16-bit addresses: CX */
+	fake->reg[REG_RIP] = 0x100;
+	expect_items(&e, 256);
+	assert_memory_equal(packet.io.bytes, bytes, 512);
+	assert_int_equal(fake->reg[REG_RIP], 0x100);
+	assert_int_equal(cv->v.gpr[REG_RCX], 0xabc00000 + (sizeof(bytes) - 512) / 2);
+	expect_items(&e, (sizeof(bytes) - 512) / 2);
+	assert_memory_equal(packet.io.bytes, bytes + 512, sizeof(bytes) - 512);
+	assert_int_equal(fake->reg[REG_RIP], 0x102);
+	assert_int_equal(cv->v.gpr[REG_RSI], 0x2000 + sizeof(bytes));
+	assert_int_equal(cv->v.gpr[REG_RCX], 0xabc00000);
+}
+
+static void test_ins_waits_for_its_answer(void **state)
+{
+	const struct vcpu_exit e = string_exit(2, true), end = port_exit(PORT, 1, false);
+	uint8_t bytes[10];
+
+	(void)state;
+	cv->v.gpr[REG_RDI] = 0x3000;
+	cv->v.gpr[REG_RCX] = 4;
+	fake->reg[REG_RIP] = 0x100;
+	expect_items(&e, 4);
+	/* Without an answer it asks again. */
+	expect_items(&e, 4);
+	assert_int_equal(fake->reg[REG_RIP], 0x100);
+	assert_int_equal(cv->v.gpr[REG_RCX], 4);
+	assert_int_equal(answer_string(2, 5, 1), E_INVAL);
+	assert_int_equal(answer_string(1, 4, 1), E_INVAL);
+	assert_int_equal(answer_string(2, 0, 1), E_INVAL);
+	assert_int_equal(answer_string(2, 257, 1), E_INVAL);
+	assert_int_equal(answer_string(3, 1, 1), E_INVAL);
+	/* Three items first, the last one when it asks for that. */
+	assert_int_equal(answer_string(2, 3, 1), OK);
+	fake_push_exit(&cv->v, &e);
+	expect_items(&e, 1);
+	assert_int_equal(fake->reg[REG_RIP], 0x100);
+	assert_int_equal(cv->v.gpr[REG_RCX], 1);
+	assert_int_equal(answer_string(2, 1, 0x77), OK);
+	fake_push_exit(&cv->v, &e);
+	assert_int_equal(resume_at(&end), HYPERCALL_PACKET_IO);
+	assert_int_equal(packet.io.string, 0);
+	assert_int_equal(fake->reg[REG_RIP], 0x103);
+	assert_int_equal(cv->v.gpr[REG_RDI], 0x3008);
+	assert_int_equal(gmem_read(&c->vm->mem, gpa(0x3000), bytes, sizeof(bytes)), OK);
+	assert_memory_equal(bytes, "\1\2\3\4\5\6\x77\x78\0\0", sizeof(bytes));
+}
+
+static void test_a_string_of_nothing_makes_no_packet(void **state)
+{
+	const struct vcpu_exit in = string_exit(1, true), out = string_exit(1, false),
+			       end = port_exit(PORT + 1, 1, false);
+
+	(void)state;
+	cv->v.gpr[REG_RCX] = 0x10000;
+	fake->reg[REG_RIP] = 0x100;
+	fake_push_exit(&cv->v, &in);
+	fake_push_exit(&cv->v, &out);
+	assert_int_equal(resume_at(&end), HYPERCALL_PACKET_IO);
+	assert_int_equal(packet.at, PORT + 1);
+	assert_int_equal(fake->reg[REG_RIP], 0x105);
+}
+
+/* What was answered is for the instruction that asked: a page fault may come in between. */
+static void test_an_answer_outlives_an_exception(void **state)
+{
+	struct vcpu_exit e = string_exit(1, true);
+	const struct vcpu_exit end = port_exit(PORT, 1, false);
+	uint8_t bytes[2];
+
+	(void)state;
+	cv->v.gpr[REG_RDI] = 0x3000;
+	cv->v.gpr[REG_RCX] = 2;
+	expect_items(&e, 2);
+	assert_int_equal(answer_string(1, 2, 0x41), OK);
+	fake->segment[SEG_ES].limit = 0x3000; /* the second item is beyond it: #GP */
+	fake_push_exit(&cv->v, &e);
+	assert_int_equal(resume_at(&end), HYPERCALL_PACKET_IO);
+	assert_int_equal(cv->v.gpr[REG_RCX], 1);
+	fake->segment[SEG_ES].limit = 0xffff;
+	fake_push_exit(&cv->v, &e);
+	assert_int_equal(resume_at(&end), HYPERCALL_PACKET_IO);
+	assert_int_equal(cv->v.gpr[REG_RCX], 0);
+	assert_int_equal(gmem_read(&c->vm->mem, gpa(0x3000), bytes, sizeof(bytes)), OK);
+	assert_memory_equal(bytes, "AB", 2);
+}
+
+/* As the VMX backend does it: from VMCALL to OUT and back without leaving run(). */
+static void test_the_turn_is_passed_within_a_quick_exit(void **state)
+{
+	const struct vcpu_exit out = port_exit(PORT + 1, 1, false);
+	struct vcpu *to;
+
+	(void)state;
+	assert_int_equal(resume_at(&out), HYPERCALL_PACKET_IO);
+	sched_load(pv);
+	pv->v.deadline = 77;
+	pv->v.gpr[REG_RAX] = HYPERCALL_VCPU_RESUME;
+	pv->v.gpr[REG_RDI] = 1;
+	pv->v.gpr[REG_RSI] = PACKET;
+	assert_int_equal(vcpu_quick.handler[EXIT_HYPERCALL](&pv->v, 0), QUICK_PASS);
+	to = vcpu_quick.pass(&pv->v);
+	assert_ptr_equal(to, &cv->v);
+	assert_true(fake->loaded && !pv->v.virt->loaded && pv->v.virt->bound);
+	assert_int_equal(to->deadline, 77);
+	to->gpr[REG_RAX] = 0x55;
+	assert_int_equal(to->quick->port_out(to, PORT + 2, 1), QUICK_PASS);
+	assert_ptr_equal(to->quick->pass(to), &pv->v);
+	assert_true(!fake->loaded && pv->v.virt->loaded);
+	assert_int_equal(pv->v.gpr[REG_RAX], HYPERCALL_PACKET_IO);
+	get(PACKET, &packet, sizeof(packet));
+	assert_int_equal(packet.at, PORT + 2);
+	assert_int_equal(packet.io.data, 0x55);
+	/* Ports without a trap are nobody's business here. */
+	assert_int_equal(cv->v.quick->port_out(&cv->v, PORT + 8, 1), QUICK_NOT);
+	/* Not past somebody who waits for the CPU, or for the parent. */
+	for (unsigned i = 0; i < 2; i++) {
+		pv->v.gpr[REG_RAX] = HYPERCALL_VCPU_RESUME;
+		assert_int_equal(vcpu_quick.handler[EXIT_HYPERCALL](&pv->v, 0), QUICK_PASS);
+		atomic_store(&this_cpu()->work, i ? 0 : WORK_TIMER);
+		atomic_store(&pv->v.requests, i ? REQ_NMI : 0);
+		assert_null(vcpu_quick.pass(&pv->v));
+		assert_true(pv->v.virt->loaded);
+		pv->guest = NULL;
+	}
+	pv->blocked = false;
+	atomic_store(&pv->v.requests, 0);
 }
 
 /* A child's hypercalls are those of a VM without rights. */
@@ -386,10 +568,15 @@ int main(void)
 		K(test_what_no_trap_is_for_stays_inside),
 		K(test_memory_traps_and_bells),
 		K(test_no_interrupt_is_lost),
+		K(test_what_has_woken_stays_awake),
 		K(test_state_is_read_and_written),
 		K(test_a_child_stands_still_with_its_parent),
 		K(test_children_end_with_their_parent),
-		K(test_string_io_at_a_trap_ends_the_child),
+		K(test_outs_comes_in_packets_of_512_bytes),
+		K(test_ins_waits_for_its_answer),
+		K(test_a_string_of_nothing_makes_no_packet),
+		K(test_an_answer_outlives_an_exception),
+		K(test_the_turn_is_passed_within_a_quick_exit),
 		K(test_a_child_has_no_children),
 	};
 

@@ -370,6 +370,12 @@ static void test_code_and_page_tables_in_no_memory_stop(void **state)
 	step(&e);
 	expect_stop(true, "code at guest-physical d0000000, where there is no memory (RIP 1000)");
 	again();
+	e.fault.allowed = NESTED_R | NESTED_W;
+	step(&e);
+	expect_stop(true,
+		    "code at guest-physical d0000000, where there is memory for data only (RIP "
+		    "1000)");
+	again();
 	e = fault(0xd0000000, FAULT_READ);
 	e.fault.page_walk = true;
 	step(&e);

@@ -96,7 +96,7 @@ static void test_calls_need_a_loaded_vcpu(void **state)
 	expect_panic(b->skip_insn(&v), "not loaded");
 	expect_panic(b->flush_tlb(&v), "not loaded");
 	expect_panic(b->dump(&v), "not loaded");
-	expect_panic(b->vcpu_unload(&v), "not loaded");
+	b->vcpu_unload(&v);
 }
 
 static void test_a_vcpu_is_loaded_on_one_cpu(void **state)

@@ -2,7 +2,7 @@
  * core/hypercall.c: who may call, pointers, and callers that wait while the boot CPU works.
  * needs: core/run.c core/exits.c core/exits_cpu.c core/exits_cr.c core/exits_mem.c core/quick.c
  * needs: core/sched.c core/fair.c core/hypercall.c core/hypercall_child.c core/child.c
- * needs: core/child_run.c
+ * needs: core/child_run.c core/child_port.c core/hypercall_shared.c core/shared.c
  * needs: core/inject.c core/io_bus.c core/cpuid_policy.c core/msr_policy.c core/emulate.c
  * needs: core/emu_alu.c core/emu_fetch.c core/emu_mem.c core/emu_string.c core/decode.c
  * needs: core/gwalk.c core/string_io.c core/exit_stats.c core/trace.c mm/gmem.c devices/debug.c
@@ -11,6 +11,7 @@
  * needs: tests/fake/panic.c tests/fake/spinlock.c tests/fake/host_cpu.c tests/fake/run_machine.c
  */
 #include "child_rig.h"
+#include "../../core/shared.h"
 
 #define AT 0x2000u
 
@@ -67,9 +68,42 @@ static void test_calls_for_any_guest(void **state)
 	assert_int_equal(call(HYPERCALL_YIELD, 0, 0, 0, 0), 0);
 }
 
+/* Nobody else is there to hear it: more in test_shared_rings.c. */
+static void test_what_is_shared(void **state)
+{
+	struct vm_config *c = &parent->vm.config;
+	struct hypercall_shared d;
+
+	(void)state;
+	c->privileged = false;
+	assert_int_equal(call(HYPERCALL_SHARED_DESCRIBE, 0, AT, 0, 0), E_NOENT);
+	c->shared_count = 1;
+	c->shared[0] = (struct vm_config_shared){.name = "box", .size = 0x2000, .irq = 5};
+	assert_int_equal(shared_attach(&parent->vm), OK);
+	atomic_store(&parent->vm.shared[0].rings, 3);
+	assert_int_equal(call(HYPERCALL_SHARED_DESCRIBE, 0, AT, 0, 0), 0);
+	get(AT, &d, sizeof(d));
+	assert_string_equal(d.name, "box");
+	assert_int_equal(d.size, 0x2000);
+	assert_int_equal(d.peers, 0);
+	assert_int_equal(d.irq, 5);
+	assert_int_equal(call(HYPERCALL_SHARED_DESCRIBE, 0, d.address + 0x1fd8, 0, 0), 0);
+	assert_int_equal(call(HYPERCALL_SHARED_DESCRIBE, 0, d.address + 0x1fd9, 0, 0), E_FAULT);
+	assert_int_equal(call(HYPERCALL_SHARED_DESCRIBE, 1, AT, 0, 0), E_NOENT);
+	assert_int_equal(call(HYPERCALL_DOORBELL, 0, 0, 0, 0), 0);
+	assert_int_equal(call(HYPERCALL_DOORBELL, 1, 0, 0, 0), E_NOENT);
+	assert_int_equal(call(HYPERCALL_SHARED_RINGS, 0, 0, 0, 0), 3);
+	assert_int_equal(call(HYPERCALL_SHARED_RINGS, 0, 0, 0, 0), 0);
+	assert_int_equal(call(HYPERCALL_SHARED_RINGS, 1, 0, 0, 0), E_NOENT);
+	pv->v.virt->segment[SEG_SS].attr |= 3 << 5;
+	assert_int_equal(call(HYPERCALL_DOORBELL, 0, 0, 0, 0), E_PERM);
+	shared_detach(&parent->vm);
+	assert_int_equal(arenas, 0);
+}
+
 static void test_unknown_numbers_and_ring_3(void **state)
 {
-	const uint64_t unknown[] = {7, 15, 34, 63, 70, 71, HYPERCALL_COUNT, 1ul << 32, ~0ul};
+	const uint64_t unknown[] = {10, 15, 34, 63, 70, 71, HYPERCALL_COUNT, 1ul << 32, ~0ul};
 
 	(void)state;
 	for (unsigned i = 0; i < array_count(unknown); i++)
@@ -221,6 +255,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		W(test_calls_for_any_guest),
+		W(test_what_is_shared),
 		W(test_unknown_numbers_and_ring_3),
 		W(test_only_the_privileged_manage),
 		W(test_the_console_takes_all_or_nothing),

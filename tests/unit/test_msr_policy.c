@@ -438,10 +438,14 @@ static unsigned passed;
 
 static void pass(void *c, uint32_t msr, bool read, bool write)
 {
-	static const uint32_t list[] = {SYSENTER_CS, SYSENTER_ESP, SYSENTER_EIP, STAR,
-					LSTAR,	     CSTAR,	   FMASK,	 FS_BASE,
-					GS_BASE,     KERNEL_GS,	   TSC_AUX};
-	bool found = msr == PAT && !write; /* its values are checked */
+	static const uint32_t list[] = {SYSENTER_CS, SYSENTER_ESP, SYSENTER_EIP,
+					FS_BASE,     GS_BASE,	   KERNEL_GS};
+	/* PAT's values are checked; the others a switch need not read, as writes exit. */
+	static const uint32_t reads[] = {PAT, STAR, LSTAR, CSTAR, FMASK, TSC_AUX};
+	bool found = false;
+
+	for (unsigned i = 0; i < array_count(reads); i++)
+		found = found || (reads[i] == msr && !write);
 
 	for (unsigned i = 0; i < array_count(list); i++)
 		found = found || (list[i] == msr && write);

@@ -1,6 +1,6 @@
 /*
- * The host's screen: the terminal with recorded operations, the copy of the characters in RAM, VGA
- * text in a buffer. The framebuffer has test_screen_fb.c.
+ * The host's screen: the terminal with recorded operations, the copy of the characters in RAM. VGA
+ * text has test_screen_text.c, the framebuffer test_screen_fb.c.
  * needs: arch/x86_64/screen.c arch/x86_64/screen_cells.c
  * needs: arch/x86_64/screen_text.c arch/x86_64/screen_fb.c
  */
@@ -23,11 +23,9 @@ const uint8_t *screen_font_glyph(uint8_t c)
 	return none;
 }
 
-static int crtc_pos;
-
-void screen_crtc_cursor(uint16_t pos)
+void screen_crtc_write(uint8_t index, uint8_t value)
 {
-	crtc_pos = pos;
+	fail_msg("CRTC register %x = %x", index, value);
 }
 
 /* ---- the terminal, over operations that write down what they are told ---- */
@@ -262,9 +260,9 @@ static void assert_shown(const char *want)
 		assert_int_equal(shown[i / 6][i % 6].c, want[i]);
 }
 
-static const struct screen_ops *cells_with(const char *text)
+static const struct screen_ops *cells_with(const struct screen_device *d, const char *text)
 {
-	const struct screen_ops *ops = screen_cells_init(&dev);
+	const struct screen_ops *ops = screen_cells_init(d);
 
 	ops->clear(ops->ctx);
 	for (unsigned y = 0; y < 4; y++)
@@ -276,7 +274,7 @@ static const struct screen_ops *cells_with(const char *text)
 
 static void scroll_draws_only_what_differs(void **state)
 {
-	const struct screen_ops *ops = cells_with("log  1log  2log  3log  4");
+	const struct screen_ops *ops = cells_with(&dev, "log  1log  2log  3log  4");
 
 	(void)state;
 	ops->scroll(ops->ctx);
@@ -293,7 +291,7 @@ static void scroll_draws_only_what_differs(void **state)
 
 static void scroll_keeps_colours(void **state)
 {
-	const struct screen_ops *ops = cells_with("abcdefabcdef            ");
+	const struct screen_ops *ops = cells_with(&dev, "abcdefabcdef            ");
 
 	(void)state;
 	ops->put(ops->ctx, 2, 1, "cd", 2, SCREEN_WARN);
@@ -306,9 +304,81 @@ static void scroll_keeps_colours(void **state)
 	assert_int_equal(shown[0][4].color, SCREEN_NORMAL);
 }
 
+/* What a device that moves its picture leaves below it. */
+#define STALE ((struct screen_cell){'#', SCREEN_ERROR})
+
+static unsigned scrolls_left;
+
+static unsigned dev_scroll(void)
+{
+	unsigned right = scrolls_left ? 3 : 0;
+
+	if (scrolls_left)
+		memmove(shown[0], shown[1], sizeof(shown[0]) * 3);
+	scrolls_left -= scrolls_left != 0;
+	for (unsigned i = 6 * right; i < 24; i++)
+		shown[i / 6][i % 6] = STALE;
+	return right;
+}
+
+static const struct screen_device moving_dev = {
+	.draw = dev_draw, .blank = dev_blank, .scroll = dev_scroll, .columns = 6, .rows = 4};
+
+static void moving_device_draws_one_row(void **state)
+{
+	const struct screen_ops *ops = cells_with(&moving_dev, "log  1log  2log  3log  4");
+
+	(void)state;
+	scrolls_left = 1;
+	ops->scroll(ops->ctx);
+	assert_shown("log  2log  3log  4      ");
+	assert_int_equal(shown[3][0].color, SCREEN_NORMAL);
+	assert_int_equal(drawn, 6);
+	assert_int_equal(draws, 1);
+}
+
+static void moving_device_at_its_end_draws_all(void **state)
+{
+	const struct screen_ops *ops = cells_with(&moving_dev, "log  1log  2log  3log  4");
+
+	(void)state;
+	ops->put(ops->ctx, 0, 2, "WARN", 4, SCREEN_WARN);
+	scrolls_left = 2;
+	for (unsigned i = 0; i < 2; i++)
+		ops->scroll(ops->ctx);
+	ops->put(ops->ctx, 0, 2, "new", 3, SCREEN_DIM);
+	drawn = 0;
+	ops->scroll(ops->ctx); /* by drawing */
+	assert_shown("log  4new               ");
+	assert_int_equal(drawn, 24);
+	assert_int_equal(shown[1][0].color, SCREEN_DIM);
+	scrolls_left = 9;
+	for (unsigned i = 0; i < 9; i++) {
+		ops->scroll(ops->ctx);
+		ops->put(ops->ctx, 0, 3, &"abcdefghi"[i], 1, SCREEN_NORMAL);
+	}
+	assert_shown("f     g     h     i     ");
+}
+
+/* The ring of rows starts anew, and nothing of it is left. */
+static void clear_after_scrolling(void **state)
+{
+	const struct screen_ops *ops = cells_with(&dev, "log  1log  2log  3log  4");
+
+	(void)state;
+	ops->scroll(ops->ctx);
+	ops->clear(ops->ctx);
+	assert_shown("                        ");
+	drawn = 0;
+	ops->scroll(ops->ctx);
+	assert_int_equal(drawn, 0);
+	ops = cells_with(&dev, "log  1log  2log  3log  4");
+	assert_shown("log  1log  2log  3log  4");
+}
+
 static void put_is_clipped(void **state)
 {
-	const struct screen_ops *ops = cells_with("                        ");
+	const struct screen_ops *ops = cells_with(&dev, "                        ");
 
 	(void)state;
 	ops->put(ops->ctx, 4, 1, "abcdef", 6, SCREEN_NORMAL);
@@ -325,192 +395,6 @@ static void put_is_clipped(void **state)
 	assert_null(ops->cursor);
 }
 
-/* ---- VGA text ---- */
-
-static uint16_t *vga;
-static uint64_t map_addr, map_len;
-static unsigned map_calls;
-static bool map_wc, map_fails;
-
-/* Exactly as long as asked for: ASan watches both ends. */
-static void *map_buffer(uint64_t addr, uint64_t len, bool wc)
-{
-	map_calls++;
-	map_addr = addr;
-	map_len = len;
-	map_wc = wc;
-	if (map_fails)
-		return NULL;
-	assert_true(len <= 1u << 20);
-	free(vga);
-	vga = malloc(len);
-	memset(vga, 0xee, len);
-	return vga;
-}
-
-static struct boot_framebuffer text_tag(uint64_t base, uint32_t pitch, uint32_t width,
-					uint32_t height)
-{
-	return (struct boot_framebuffer){.type = BOOT_FB_TEXT,
-					 .base = base,
-					 .pitch = pitch,
-					 .width = width,
-					 .height = height};
-}
-
-static int vga_setup(void **state)
-{
-	(void)state;
-	map_calls = 0;
-	map_fails = false;
-	crtc_pos = -1;
-	return 0;
-}
-
-static int vga_teardown(void **state)
-{
-	(void)state;
-	free(vga);
-	vga = NULL;
-	return 0;
-}
-
-static void vga_assumed_only_if_allowed(void **state)
-{
-	struct boot_framebuffer none = {.type = BOOT_FB_NONE};
-	struct screen s;
-
-	(void)state;
-	memset(&s, 0xff, sizeof(s));
-	assert_false(screen_init(&s, &none, false, map_buffer));
-	assert_int_equal(s.columns, 0);
-	say(&s, "nobody sees this");
-	assert_int_equal(map_calls, 0);
-	assert_true(screen_init(&s, &none, true, map_buffer));
-	assert_int_equal(map_addr, 0xb8000);
-	assert_int_equal(map_len, 80 * 25 * 2);
-	assert_int_equal(s.columns, 80);
-	assert_int_equal(s.rows, 25);
-}
-
-static void vga_text_words_and_cursor(void **state)
-{
-	struct boot_framebuffer tag = text_tag(0xb8000, 160, 80, 25);
-	struct screen s;
-
-	(void)state;
-	assert_true(screen_init(&s, &tag, false, map_buffer));
-	assert_false(map_wc);
-	for (unsigned i = 0; i < 80 * 25; i++)
-		assert_int_equal(vga[i], 0x0720);
-	assert_int_equal(crtc_pos, 0);
-	say(&s, "Hi");
-	assert_int_equal(vga[0], 0x0748);
-	assert_int_equal(vga[1], 0x0769);
-	assert_int_equal(crtc_pos, 2);
-	screen_write(&s, "\nd", 2, SCREEN_DIM);
-	screen_write(&s, "w", 1, SCREEN_WARN);
-	screen_write(&s, "e", 1, SCREEN_ERROR);
-	assert_int_equal(vga[80], 0x0864);
-	assert_int_equal(vga[81], 0x0e77);
-	assert_int_equal(vga[82], 0x0c65);
-	assert_int_equal(crtc_pos, 83);
-	for (unsigned i = 0; i < 24; i++)
-		say(&s, "\n");
-	assert_int_equal(vga[0], 0x0864); /* scrolled by one */
-	assert_int_equal(vga[80] & 0xff, ' ');
-	assert_int_equal(crtc_pos, 24 * 80);
-}
-
-static void vga_pitch_leaves_gaps_alone(void **state)
-{
-	struct boot_framebuffer tag = text_tag(0xb8100, 100, 40, 10);
-	struct screen s;
-
-	(void)state;
-	assert_true(screen_init(&s, &tag, false, map_buffer));
-	assert_int_equal(map_len, 9 * 100 + 80);
-	say(&s, "a\nb");
-	assert_int_equal(vga[50], 0x0762);
-	for (unsigned y = 0; y < 9; y++) {
-		for (unsigned x = 40; x < 50; x++)
-			assert_int_equal(vga[50 * y + x], 0xeeee);
-	}
-	assert_int_equal(crtc_pos, 0x80 + 50 + 1);
-}
-
-static void vga_monochrome_has_no_cursor(void **state)
-{
-	struct boot_framebuffer tag = text_tag(0xb0000, 160, 80, 25);
-	struct screen s;
-
-	(void)state;
-	assert_true(screen_init(&s, &tag, false, map_buffer));
-	say(&s, "x");
-	assert_int_equal(vga[0], 0x0778);
-	assert_int_equal(crtc_pos, -1);
-}
-
-static void vga_large_text_uses_a_part(void **state)
-{
-	struct boot_framebuffer tag = text_tag(0xa0000, 600, 300, 200);
-	struct screen s;
-
-	(void)state;
-	assert_true(screen_init(&s, &tag, false, map_buffer));
-	assert_int_equal(s.columns, SCREEN_COLUMNS_MAX);
-	assert_int_equal(s.rows, SCREEN_ROWS_MAX);
-	assert_int_equal(vga[300 * 200 - 1], 0x0720);
-	for (unsigned i = 0; i < 400; i++)
-		say(&s, "A line that is longer than nothing, and often repeated\t");
-}
-
-static void vga_rejects_nonsense(void **state)
-{
-	const struct boot_framebuffer bad[] = {
-		text_tag(0xb8000, 160, 0, 25),
-		text_tag(0xb8000, 160, 80, 0),
-		text_tag(0xb8000, 158, 80, 25),
-		text_tag(0xb8000, 161, 80, 25),
-		text_tag(0xb8001, 160, 80, 25),
-		text_tag(0xb8000, 160, 80, 205), /* beyond C0000h */
-		text_tag(0xb8000, 0, 80, 25),
-		text_tag(0xb8000, UINT32_MAX - 1, 80, UINT32_MAX),
-		text_tag(0xb8000, 0x10, 0x80000004, 25),
-		text_tag(0, 160, 80, 25),
-		text_tag(0x100000, 160, 80, 25),
-		text_tag(0x9fffe, 160, 80, 25),
-		text_tag(UINT64_MAX - 1, 160, 80, 25),
-		{.type = (enum boot_fb_type)9,
-		 .base = 0xb8000,
-		 .pitch = 160,
-		 .width = 80,
-		 .height = 25},
-	};
-	struct screen s;
-
-	(void)state;
-	for (unsigned i = 0; i < array_count(bad); i++) {
-		memset(&s, 0xff, sizeof(s));
-		assert_false(screen_init(&s, &bad[i], true, map_buffer));
-		assert_int_equal(s.columns, 0);
-		assert_int_equal(map_calls, 0);
-	}
-}
-
-static void vga_that_cannot_be_mapped(void **state)
-{
-	struct boot_framebuffer tag = text_tag(0xb8000, 160, 80, 204);
-	struct screen s;
-
-	(void)state;
-	map_fails = true;
-	assert_false(screen_init(&s, &tag, true, map_buffer));
-	assert_int_equal(map_calls, 1);
-	assert_int_equal(s.columns, 0);
-	say(&s, "nobody sees this");
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -525,18 +409,10 @@ int main(void)
 		cmocka_unit_test(random_text_stays_inside),
 		cmocka_unit_test(scroll_draws_only_what_differs),
 		cmocka_unit_test(scroll_keeps_colours),
+		cmocka_unit_test(moving_device_draws_one_row),
+		cmocka_unit_test(moving_device_at_its_end_draws_all),
+		cmocka_unit_test(clear_after_scrolling),
 		cmocka_unit_test(put_is_clipped),
-		cmocka_unit_test_setup_teardown(vga_assumed_only_if_allowed, vga_setup,
-						vga_teardown),
-		cmocka_unit_test_setup_teardown(vga_text_words_and_cursor, vga_setup, vga_teardown),
-		cmocka_unit_test_setup_teardown(vga_pitch_leaves_gaps_alone, vga_setup,
-						vga_teardown),
-		cmocka_unit_test_setup_teardown(vga_monochrome_has_no_cursor, vga_setup,
-						vga_teardown),
-		cmocka_unit_test_setup_teardown(vga_large_text_uses_a_part, vga_setup,
-						vga_teardown),
-		cmocka_unit_test_setup_teardown(vga_rejects_nonsense, vga_setup, vga_teardown),
-		cmocka_unit_test_setup_teardown(vga_that_cannot_be_mapped, vga_setup, vga_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

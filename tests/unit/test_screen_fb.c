@@ -28,10 +28,9 @@ const uint8_t *screen_font_glyph(uint8_t c)
 	return glyph;
 }
 
-void screen_crtc_cursor(uint16_t pos)
+void screen_crtc_write(uint8_t index, uint8_t value)
 {
-	(void)pos;
-	fail();
+	fail_msg("CRTC register %x = %x", index, value);
 }
 
 static uint8_t *area, *mem;

@@ -25,6 +25,8 @@ static void forget_places(struct vm_config *c)
 		c->module[i].place = none;
 	for (unsigned i = 0; i < VM_DISK_COUNT; i++)
 		c->disk[i].image.place = none;
+	for (unsigned i = 0; i < VM_SHARED_COUNT_MAX; i++)
+		c->shared[i].place = none;
 }
 
 static char text[1536];
@@ -54,13 +56,35 @@ static void test_the_simplest(void **state)
 static void test_each_key(void **state)
 {
 	static const char *const keys[] = {
-		"memory = 2G",	     "memory = 1M",	  "memory = 1028K",   "cpu = 0",
-		"cpu = 63",	     "cpu = any",	  "firmware = bios",  "console = debug",
-		"console = none",    "console = serial",  "ticks = coalesce", "ticks = catchup",
-		"vpid = off",	     "vpid = on",	  "weight = 1",	      "weight = 1000",
-		"autostart = no",    "autostart = yes",	  "restart = never",  "restart = reset",
-		"restart = always",  "exit-port = on",	  "exit-port = off",  "disk1 = blank:512",
-		"disk2 = y size=1G", "disk3 = blank:128G"};
+		"memory = 2G",
+		"memory = 1M",
+		"memory = 1028K",
+		"cpu = 0",
+		"cpu = 63",
+		"cpu = any",
+		"firmware = bios",
+		"console = debug",
+		"console = none",
+		"console = serial",
+		"ticks = coalesce",
+		"ticks = catchup",
+		"vpid = off",
+		"vpid = on",
+		"weight = 1",
+		"weight = 1000",
+		"autostart = no",
+		"autostart = yes",
+		"restart = never",
+		"restart = reset",
+		"restart = always",
+		"exit-port = on",
+		"exit-port = off",
+		"disk1 = blank:512",
+		"disk2 = y size=1G",
+		"disk3 = blank:128G",
+		"shared = box:4K",
+		"shared = box:64M irq=5",
+		"shared = b:12K irq=15\nshared = a:1M\nshared = c:4K irq=3"};
 
 	(void)state;
 	for (size_t i = 0; i < array_count(keys); i++)

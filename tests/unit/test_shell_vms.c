@@ -16,6 +16,7 @@
 #include <cmocka.h>
 #include <crvm/status.h>
 #include "../../core/machine.h"
+#include "../../core/shared.h"
 #include "../../core/shell_priv.h"
 #include "shell_fakes.h"
 
@@ -230,6 +231,7 @@ static void test_config(void **state)
 
 static void test_info(void **state)
 {
+	static struct shared_region box = {.name = "box", .at = 0xd0000000, .size = 64 << 10};
 	static struct pc_disk disk;
 
 	(void)state;
@@ -251,6 +253,16 @@ static void test_info(void **state)
 	says("info one", "ran       5 ms of 90, with 7 exits\n");
 	says("info one", "disk1     blank, 1 MiB, primary slave; written: 12 KiB\n");
 	says("info one", "ended     with code 17\n");
+	assert_null(strstr(fake_shell_text, "shared"));
+	vms[0]->shared_count = 2;
+	for (unsigned i = 0; i < 2; i++)
+		vms[0]->shared[i] = (struct vm_shared){.region = &box, .irq = i ? 9 : -1};
+	atomic_store(&vms[0]->shared[1].rings, 3);
+	says("info one",
+	     "shared0   box, 64 KiB at d0000000, no IRQ; other VMs there: 0 on; rings: 0\n");
+	box.peers = &vms[0]->shared[1];
+	says("info one",
+	     "shared1   box, 64 KiB at d0000000, IRQ 9; other VMs there: 3 on; rings: 3\n");
 	says("info one", "printed   1234 bytes\n");
 }
 

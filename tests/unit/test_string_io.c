@@ -59,7 +59,7 @@ static enum emu_kind string(bool in, unsigned size, bool rep, unsigned addr_size
 			 .addr_size = (uint8_t)addr_size,
 			 .segment = (uint8_t)segment},
 	};
-	return string_io(&em.env, &em.result);
+	return string_io(&em.env, STRING_IO_MAX, &em.result);
 }
 
 static void assert_exception(enum emu_kind kind, unsigned vector, uint32_t error, uint64_t cr2)

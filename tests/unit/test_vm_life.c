@@ -2,11 +2,64 @@
  * core/vm.c: a VM is made, powered on, reset, crashes, restarts or not, stops and is gone. The
  * backend is the fake one; the PC, the scheduler, the console and the other CPUs are stand-ins that
  * note what they are asked.
- * needs: core/vm.c core/cpuid_policy.c core/msr_policy.c mm/gmem.c lib/printf.c lib/text.c
+ * needs: core/vm.c core/shared.c core/cpuid_policy.c core/msr_policy.c mm/gmem.c
+ * needs: lib/printf.c lib/text.c
  * needs: tests/fake/backend.c tests/fake/backend_nested.c tests/fake/panic.c tests/fake/spinlock.c
  * needs: tests/fake/host_cpu.c
  */
 #include "vm_life_rig.h"
+
+/* --- Stand-ins for memory ------------------------------------------------------------------ */
+
+static struct {
+	bool none_left;
+	bool pieces; /* RAM in single pages, no two of them neighbours */
+	unsigned destroyed;
+} memory;
+
+void arena_init(struct arena *a, frame_owner_t owner)
+{
+	*a = (struct arena){.owner = owner};
+}
+
+void *arena_alloc(struct arena *a, size_t size, size_t align)
+{
+	(void)a;
+	return memory.none_left ? NULL : block_new(size, align);
+}
+
+int arena_blocks(struct arena *a, uint64_t size, arena_got_fn *got, void *ctx)
+{
+	uint8_t *p = memory.pieces ? block_new(2 * size, PAGE_SIZE) : NULL;
+	int err = OK;
+
+	(void)a;
+	for (uint64_t at = 0; p && !err && at < size; at += PAGE_SIZE)
+		err = got(ctx, at, virt_to_phys(p + 2 * at), PAGE_SIZE);
+	if (p)
+		return err;
+	return got(ctx, 0, virt_to_phys(block_new(size, PAGE_SIZE)), size);
+}
+
+void arena_destroy(struct arena *a)
+{
+	(void)a;
+	memory.destroyed++;
+}
+
+uint64_t frames_count(frame_owner_t owner)
+{
+	(void)owner;
+	return 0;
+}
+
+static struct vm *vm;
+
+static int setup(void **state)
+{
+	memset(&memory, 0, sizeof(memory));
+	return life_setup(state);
+}
 
 /* --- Start -------------------------------------------------------------------------------- */
 
@@ -326,7 +379,7 @@ static void test_numbers_are_used_again(void **state)
 	vm_destroy(list[1]);
 	vm_destroy(list[2]);
 	assert_int_equal(vm_count, 1);
-	assert_int_equal(host.destroyed, 3);
+	assert_int_equal(memory.destroyed, 3);
 	assert_int_equal(host.detached, 3);
 }
 
@@ -335,16 +388,16 @@ static void test_too_many_pieces_are_said_to_be_that(void **state)
 	struct vm_config c = {.name = "a", .mem = PAGE_SIZE * (GMEM_SLOT_MAX + 1), .cpus = 1};
 
 	(void)state;
-	host.pieces = true;
+	memory.pieces = true;
 	assert_int_equal(vm_create(&c, &(struct vm_image){0}, NULL), E_NOMEM);
 	assert_non_null(
 		strstr(fake_log_line,
 		       "VM a cannot be made: memory is in too many pieces (260 KiB wanted"));
-	assert_int_equal(host.destroyed, 1);
-	host.no_memory = true;
+	assert_int_equal(memory.destroyed, 1);
+	memory.none_left = true;
 	assert_int_equal(vm_create(&c, &(struct vm_image){0}, NULL), E_NOMEM);
 	assert_non_null(strstr(fake_log_line, "VM a cannot be made: no memory (260 KiB wanted"));
-	host.no_memory = false;
+	memory.none_left = false;
 	c.mem -= PAGE_SIZE;
 	assert_int_equal(vm_create(&c, &(struct vm_image){0}, NULL), OK);
 }
@@ -354,11 +407,11 @@ static void test_a_creation_that_fails_leaves_nothing(void **state)
 	struct vm_config c = {.name = "a", .mem = 1 << 20, .cpus = 1};
 
 	(void)state;
-	host.no_memory = true;
+	memory.none_left = true;
 	assert_int_equal(vm_create(&c, &(struct vm_image){0}, NULL), E_NOMEM);
-	assert_int_equal(host.destroyed, 1);
+	assert_int_equal(memory.destroyed, 1);
 	assert_int_equal(vm_count, 0);
-	host.no_memory = false;
+	memory.none_left = false;
 	for (fake_fail_after = 1; fake_fail_after < 10;) {
 		unsigned before = fake_fail_after;
 
@@ -367,11 +420,11 @@ static void test_a_creation_that_fails_leaves_nothing(void **state)
 		assert_int_equal(vm_count, 0);
 		fake_fail_after = before + 1;
 	}
-	assert_in_range(host.destroyed, 3, 9);
+	assert_in_range(memory.destroyed, 3, 9);
 	assert_int_equal(vm_count, 1);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, life_setup, life_teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, life_teardown)
 
 int main(void)
 {

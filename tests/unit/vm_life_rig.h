@@ -1,6 +1,6 @@
 /*
  * core/vm.c on the fake backend, and stand-ins that note what they are asked: the PC, the
- * scheduler, the console, memory and the other CPUs. For test_vm_life.c.
+ * scheduler, the console and the other CPUs. Arenas are the test's to bring.
  */
 #pragma once
 
@@ -41,8 +41,6 @@ static struct {
 	int boot_error;	 /* of pc_load */
 	unsigned loads, boots, resets, pc_stops, flushes, wakes, adds, removes, detached;
 	uint32_t state_at_wake;
-	bool no_memory, pieces; /* none; RAM in single pages, no two of them neighbours */
-	unsigned destroyed;
 	void (*after_start)(void); /* what happens on the VM's CPU before the caller goes on */
 	void *block[BLOCKS_MAX];
 	unsigned block_count;
@@ -68,6 +66,12 @@ enum exit_action exit_handle(struct vm_vcpu *vv)
 {
 	(void)vv;
 	return ACT_STOP;
+}
+
+bool hypercall_at_once(struct vm_vcpu *vv)
+{
+	(void)vv;
+	return false;
 }
 
 enum exit_action hypercall_exit(struct vm_vcpu *vv)
@@ -96,40 +100,9 @@ static void *block_new(size_t size, size_t align)
 	return memset(p, 0, size);
 }
 
-void arena_init(struct arena *a, frame_owner_t owner)
+void pc_ring(struct pc *pc, unsigned irq)
 {
-	*a = (struct arena){.owner = owner};
-}
-
-void *arena_alloc(struct arena *a, size_t size, size_t align)
-{
-	(void)a;
-	return host.no_memory ? NULL : block_new(size, align);
-}
-
-int arena_blocks(struct arena *a, uint64_t size, arena_got_fn *got, void *ctx)
-{
-	uint8_t *p = host.pieces ? block_new(2 * size, PAGE_SIZE) : NULL;
-	int err = OK;
-
-	(void)a;
-	for (uint64_t at = 0; p && !err && at < size; at += PAGE_SIZE)
-		err = got(ctx, at, virt_to_phys(p + 2 * at), PAGE_SIZE);
-	if (p)
-		return err;
-	return got(ctx, 0, virt_to_phys(block_new(size, PAGE_SIZE)), size);
-}
-
-void arena_destroy(struct arena *a)
-{
-	(void)a;
-	host.destroyed++;
-}
-
-uint64_t frames_count(frame_owner_t owner)
-{
-	(void)owner;
-	return 0;
+	atomic_fetch_or(&pc->bells, 1u << irq);
 }
 
 size_t fpu_area_size(void)
@@ -258,9 +231,7 @@ int smp_call(struct percpu *cpu, void (*fn)(void *arg), void *arg)
 
 /* --- The rig ------------------------------------------------------------------------------ */
 
-static struct vm *vm;
-
-static struct vm *vm_new(const char *name, enum vm_restart restart)
+static inline struct vm *vm_new(const char *name, enum vm_restart restart)
 {
 	struct vm_config c = {.mem = 1 << 20, .cpus = 1, .cpu = 0, .restart = restart};
 	struct vm *made = NULL;
@@ -272,12 +243,12 @@ static struct vm *vm_new(const char *name, enum vm_restart restart)
 	return made;
 }
 
-static void start(struct vm *which)
+static inline void start(struct vm *which)
 {
 	assert_int_equal(vm_start(which), OK);
 }
 
-static int life_setup(void **state)
+static inline int life_setup(void **state)
 {
 	(void)state;
 	fake_backend_reset();
@@ -291,7 +262,7 @@ static int life_setup(void **state)
 }
 
 /* Whatever is on is powered off: the module counts it. */
-static int life_teardown(void **state)
+static inline int life_teardown(void **state)
 {
 	(void)state;
 	for (unsigned i = vm_count; i-- > 0;) {
@@ -306,7 +277,7 @@ static int life_teardown(void **state)
 	return 0;
 }
 
-static unsigned said(const char *text)
+static inline unsigned said(const char *text)
 {
 	unsigned n = 0;
 
@@ -316,14 +287,14 @@ static unsigned said(const char *text)
 }
 
 /* The scheduler's part after the exit in which it stopped or was reset. */
-static void leave(struct vm *which)
+static inline void leave(struct vm *which)
 {
 	assert_true(atomic_load(&which->vcpu->stopped));
 	assert_true(atomic_load(&which->vcpu->v.requests) & REQ_STOP);
 	vm_ended(which);
 }
 
-static void expect_on(const struct vm *which)
+static inline void expect_on(const struct vm *which)
 {
 	assert_int_equal(atomic_load(&which->state), VM_RUNNING);
 	assert_false(atomic_load(&which->vcpu->stopped));
@@ -331,7 +302,7 @@ static void expect_on(const struct vm *which)
 	assert_false(which->vcpu->v.virt->loaded);
 }
 
-static void expect_off(const struct vm *which)
+static inline void expect_off(const struct vm *which)
 {
 	assert_int_equal(atomic_load(&which->state), VM_STOPPED);
 	assert_true(atomic_load(&which->vcpu->stopped));

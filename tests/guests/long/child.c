@@ -117,6 +117,8 @@ static uint64_t new_child(uint64_t entry, unsigned mode, const void *code, uint6
 	CHECK_EQ(set_trap(child, HYPERCALL_TRAP_IO, CHILD_PORT, 8, KEY_IO), 0);
 	CHECK_EQ(set_trap(child, HYPERCALL_TRAP_MEM, MEM_AT, 0x1000, KEY_MEM), 0);
 	CHECK_EQ(set_trap(child, HYPERCALL_TRAP_BELL, BELL_AT, 0x1000, KEY_BELL), 0);
+	CHECK_EQ(set_trap(child, HYPERCALL_TRAP_IO, CHILD_PORT + 7, 2, 0), HYPERCALL_E_EXIST);
+	CHECK_EQ(set_trap(child, HYPERCALL_TRAP_MEM, 0, 0x1000, 0), HYPERCALL_E_EXIST);
 	CHECK_EQ(hypercall(HYPERCALL_VCPU_RESUME, child, address(&packet), 0, 0), HYPERCALL_E_BUSY);
 	CHECK_EQ(hypercall(HYPERCALL_VCPU_CREATE, child, entry, mode, 0), 0);
 	return child;
@@ -134,7 +136,7 @@ static void expect_io(uint64_t child, unsigned size, bool input, uint32_t data)
 
 static void answer_io(uint64_t child, uint32_t size, uint32_t data)
 {
-	io = (struct hypercall_io){size, data};
+	io = (struct hypercall_io){.size = size, .count = 1, .data = data};
 	CHECK_EQ(hypercall(HYPERCALL_VCPU_WRITE_STATE, child, HYPERCALL_WRITE_IO, address(&io), 0),
 		 0);
 }
@@ -222,10 +224,10 @@ static void check_mistakes(uint64_t child)
 	CHECK_EQ(hypercall(HYPERCALL_VCPU_CREATE, child, 0, 0, 0), HYPERCALL_E_BUSY);
 	CHECK_EQ(hypercall(HYPERCALL_GUEST_ADD_MEMORY, child, 0x200000, 0x1000, 0),
 		 HYPERCALL_E_BUSY);
-	CHECK_EQ(set_trap(child, HYPERCALL_TRAP_IO, CHILD_PORT + 7, 2, 0), HYPERCALL_E_EXIST);
+	CHECK_EQ(set_trap(child, HYPERCALL_TRAP_IO, CHILD_PORT + 7, 2, 0), HYPERCALL_E_BUSY);
 	CHECK_EQ(set_trap(child, HYPERCALL_TRAP_IO, 0xffff, 2, 0), HYPERCALL_E_INVAL);
 	CHECK_EQ(set_trap(child, HYPERCALL_TRAP_IO, 0, 0, 0), HYPERCALL_E_INVAL);
-	CHECK_EQ(set_trap(child, HYPERCALL_TRAP_MEM, 0, 0x1000, 0), HYPERCALL_E_EXIST);
+	CHECK_EQ(set_trap(child, HYPERCALL_TRAP_MEM, 0, 0x1000, 0), HYPERCALL_E_BUSY);
 	CHECK_EQ(set_trap(child, HYPERCALL_TRAP_MEM, 0x200800, 0x1000, 0), HYPERCALL_E_INVAL);
 	CHECK_EQ(set_trap(child, 3, 0x200000, 0x1000, 0), HYPERCALL_E_INVAL);
 	CHECK_EQ(hypercall(HYPERCALL_VCPU_INTERRUPT, child, 256, 0, 0), HYPERCALL_E_INVAL);

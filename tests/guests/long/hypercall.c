@@ -47,9 +47,11 @@ void guest_main(void)
 	check_console();
 	check_time();
 	for (uint64_t n = 7; n < 400; n++) {
-		int64_t want = (n >= 16 && n <= 33) || (n >= 64 && n <= 69) || (n >= 72 && n <= 76)
-				       ? HYPERCALL_E_PERM
-				       : HYPERCALL_E_NOSYS;
+		int64_t want =
+			n < 10 ? HYPERCALL_E_NOENT
+			: (n >= 16 && n <= 33) || (n >= 64 && n <= 69) || (n >= 72 && n <= 76)
+				? HYPERCALL_E_PERM
+				: HYPERCALL_E_NOSYS;
 
 		for (unsigned i = 0; i < 4; i++)
 			CHECK_EQ(hypercall(n, random_wild(&seed), random_wild(&seed),
