@@ -145,12 +145,7 @@ static int64_t call_write(struct vm *vm, const struct hypercall_args *a)
 	if (!other)
 		return E_NOENT;
 	err = hypercall_in(vm, a->rdx, buffer, a->rcx);
-	if (err)
-		return err;
-	/* It would lose the emulator's cache while that is in use. */
-	if (atomic_load(&other->state) == VM_RUNNING)
-		return E_BUSY;
-	return manage_write(other, gpa(a->rsi), buffer, a->rcx);
+	return err ? err : manage_write(other, gpa(a->rsi), buffer, a->rcx);
 }
 
 static const uint8_t regs[HYPERCALL_REG_COUNT] = {

@@ -41,7 +41,8 @@ unsigned manage_create(const char *text, size_t len, struct vm_config_sink *sink
 
 	sched_unload();
 	good = vms_create(text, len, sink);
-	vms_autostart();
+	if (good)
+		vms_autostart();
 	return good;
 }
 
@@ -199,15 +200,27 @@ int manage_set_cpu(struct vm *vm, unsigned cpu)
 	return err;
 }
 
+/* Nobody else uses its memory: one that has just ended may still be in its last exit. */
+static int at_rest(struct vm *vm)
+{
+	if (state(vm) == VM_RUNNING)
+		return E_BUSY;
+	return state(vm) == VM_STOPPED ? settle(vm) : OK;
+}
+
 int manage_read(struct vm *vm, gpa_t from, void *buf, uint64_t len)
 {
-	return state(vm) == VM_RUNNING ? E_BUSY : gmem_read(&vm->mem, from, buf, len);
+	int err = at_rest(vm);
+
+	return err ? err : gmem_read(&vm->mem, from, buf, len);
 }
 
 int manage_write(struct vm *vm, gpa_t to, const void *buf, uint64_t len)
 {
-	if (state(vm) == VM_RUNNING)
-		return E_BUSY;
+	int err = at_rest(vm);
+
+	if (err)
+		return err;
 	/* The emulator's copies of what the guest executes are old now. */
 	vm->vcpu[0].emu = (struct emu_cache){0};
 	return gmem_write(&vm->mem, to, buf, len);

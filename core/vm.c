@@ -233,7 +233,7 @@ int vm_create(const struct vm_config *config, const struct vm_image *own, struct
 {
 	const unsigned slot = vm_free_slot();
 	struct arena arena;
-	struct vm *vm;
+	struct vm *vm = NULL;
 	int err = E_NOMEM;
 
 	if (slot == VM_MAX) {
@@ -241,7 +241,9 @@ int vm_create(const struct vm_config *config, const struct vm_image *own, struct
 		return E_NOMEM;
 	}
 	arena_init(&arena, (frame_owner_t)(FRAME_VM0 + slot));
-	vm = arena_alloc(&arena, sizeof(*vm), 64);
+	/* So that what is more than there ever can be does not take all there is. */
+	if (config->mem / PAGE_SIZE <= frames_count(FRAME_FREE))
+		vm = arena_alloc(&arena, sizeof(*vm), 64);
 	if (vm) {
 		vm->arena = arena;
 		vm->id = (uint16_t)slot;

@@ -160,6 +160,109 @@ static void measure_resume(void)
 	print_samples("vcpu_resume_roundtrip", 0);
 }
 
+/* --- VMs made and destroyed --------------------------------------------------------------- */
+
+#define CYCLES 21u
+
+enum { SMALL_MIB = 1, LARGE_MIB = 16 };
+
+struct cycles {
+	uint32_t create[CYCLES], destroy[CYCLES];
+};
+
+static const char small_config[] = "[vm made]\nboot = flat\nkernel = kernel\nautostart = no\n"
+				   "memory = 1M\n";
+static const char large_config[] = "[vm made]\nboot = flat\nkernel = kernel\nautostart = no\n"
+				   "memory = 16M\n";
+static struct cycles small_vm, large_vm;
+
+/* A call that waits; the ticks until it is back. */
+static uint32_t call_ticks(int64_t *result, uint64_t number, uint64_t rdi, uint64_t rsi)
+{
+	uint32_t start, end;
+
+	__asm__ volatile("rdtsc" : "=a"(start) : : "rdx", "memory");
+	*result = call(number, rdi, rsi, 0, 0);
+	__asm__ volatile("rdtsc" : "=a"(end) : : "rdx", "memory");
+	return end - start;
+}
+
+/* What the log says of the last one is on its way by then. */
+static void let_the_console_work(void)
+{
+	int64_t end = call(HYPERCALL_TIME, 0, 0, 0, 0) + 10000000;
+
+	while (call(HYPERCALL_TIME, 0, 0, 0, 0) < end)
+		(void)call(HYPERCALL_YIELD, 0, 0, 0, 0);
+}
+
+static bool cycle(const char *config, size_t length, struct cycles *c)
+{
+	uint32_t number[8];
+	int64_t made, count, gone;
+
+	for (unsigned i = 0; i < CYCLES; i++) {
+		c->create[i] = call_ticks(&made, HYPERCALL_VM_CREATE, (uint64_t)config, length);
+		let_the_console_work();
+		count = call(HYPERCALL_VM_LIST, (uint64_t)number, array_count(number), 0, 0);
+		if (made != 1 || count < 2)
+			return false;
+		c->destroy[i] = call_ticks(&gone, HYPERCALL_VM_DESTROY, number[count - 1], 0);
+		if (gone)
+			return false;
+		let_the_console_work();
+	}
+	return true;
+}
+
+static void print_cycles(const char *key, uint32_t *ticks)
+{
+	for (unsigned i = 1; i < CYCLES; i++) {
+		uint32_t v = ticks[i];
+		unsigned k = i;
+
+		for (; k && ticks[k - 1] > v; k--)
+			ticks[k] = ticks[k - 1];
+		ticks[k] = v;
+	}
+	print_text("bench ");
+	print_text(key);
+	for (unsigned i = 0; i < 3; i++) {
+		const unsigned at[3] = {CYCLES / 2, 0, CYCLES - 1};
+
+		print_char(' ');
+		print_number(ticks[at[i]]);
+	}
+	print_char('\n');
+}
+
+/*
+ * Of what the large VM costs, the part that grows with its RAM is told apart: what it costs more
+ * than the small one, for all of its RAM. What stays is the price of any VM.
+ */
+static void print_split(const char *key, const char *ram_key, const uint32_t *small,
+			uint32_t *large)
+{
+	static uint32_t ram[CYCLES];
+
+	for (unsigned i = 0; i < CYCLES; i++) {
+		ram[i] = (large[i] - small[i]) / (LARGE_MIB - SMALL_MIB) * LARGE_MIB;
+		large[i] -= ram[i];
+	}
+	print_cycles(key, large);
+	print_cycles(ram_key, ram);
+}
+
+static bool measure_cycles(void)
+{
+	if (!cycle(small_config, sizeof(small_config) - 1, &small_vm) ||
+	    !cycle(large_config, sizeof(large_config) - 1, &large_vm))
+		return false;
+	print_split("vm_create", "vm_create_zeroing", small_vm.create, large_vm.create);
+	print_split("vm_destroy", "vm_destroy_scrubbing", small_vm.destroy, large_vm.destroy);
+	return true;
+}
+
 int bench_main(void)
 {
 	MEASURE("rdtsc", "", "rdtsc", 0);
@@ -186,6 +289,10 @@ int bench_main(void)
 	measure_resume();
 	if (packet.kind != HYPERCALL_PACKET_IO) {
 		print_text("bench: the child is gone\n");
+		return 1;
+	}
+	if (!measure_cycles()) {
+		print_text("bench: no VM\n");
 		return 1;
 	}
 	print_text("bench done\n");

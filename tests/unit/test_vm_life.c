@@ -50,7 +50,7 @@ void arena_destroy(struct arena *a)
 uint64_t frames_count(frame_owner_t owner)
 {
 	(void)owner;
-	return 0;
+	return 1ul << 20;
 }
 
 static struct vm *vm;
