@@ -45,6 +45,7 @@ static int irq_ack(void *ctx)
 static int build(struct vm *vm, struct vm *parent)
 {
 	struct child *c = arena_alloc(&vm->arena, sizeof(*c), 64);
+	int err;
 
 	if (!c)
 		return E_NOMEM;
@@ -60,9 +61,10 @@ static int build(struct vm *vm, struct vm *parent)
 	vm->config.vpid = parent->config.vpid;
 	vm->config.restart = VM_RESTART_NEVER;
 	/* What no trap is for behaves as where nothing is. */
-	io_bus_init(&vm->ports, PORT_END);
-	io_bus_init(&vm->mmio, 1ul << 48);
-	return vm_build_bare(vm);
+	err = io_bus_init(&vm->ports, PORT_END, HYPERCALL_TRAP_MAX, &vm->arena);
+	if (!err)
+		err = io_bus_init(&vm->mmio, 1ul << 48, 0, &vm->arena);
+	return err ? err : vm_build_bare(vm);
 }
 
 int child_create(struct vm *parent, unsigned *number)

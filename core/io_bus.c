@@ -15,25 +15,31 @@
 #define PORT_PAGE_SHIFT 8
 #define PORT_PAGE_SIZE	(1u << PORT_PAGE_SHIFT)
 
-_Static_assert(PORT_LIMIT / PORT_PAGE_SIZE == array_count(((struct io_bus *)0)->page),
-	       "a page for every port");
+#define PORT_PAGE_COUNT (PORT_LIMIT / PORT_PAGE_SIZE)
 
-/* Nothing lies within it, so a route to it needs no test of its own. */
+_Static_assert((IO_BUS_REGION_MAX + 1) * sizeof(struct io_region) <= UINT16_MAX,
+	       "a page's entry reaches every region");
+
+/* Nothing lies within region 0, so a route to it needs no test of its own. */
 static const struct io_region nobody = {.name = "nobody"};
-static const struct io_region *const nobody_page[PORT_PAGE_SIZE] = {
-	[0 ... PORT_PAGE_SIZE - 1] = &nobody,
+static const uint16_t nobody_page[PORT_PAGE_SIZE];
+static const uint16_t *const nobody_pages[PORT_PAGE_COUNT] = {
+	[0 ... PORT_PAGE_COUNT - 1] = nobody_page,
 };
 
 /* All ones, by size in bytes: what a bus without an answer reads as. */
 static const uint64_t ones[9] = {[1] = 0xff, [2] = 0xffff, [4] = 0xffffffff, [8] = ~0ull};
 
-void io_bus_init(struct io_bus *b, uint64_t limit)
+int io_bus_init(struct io_bus *b, uint64_t limit, unsigned max, struct arena *a)
 {
-	memset(b, 0, sizeof(*b));
-	b->limit = limit;
-	b->last = &nobody;
-	for (unsigned i = 0; i < array_count(b->page); i++)
-		b->page[i] = nobody_page;
+	check(max <= IO_BUS_REGION_MAX);
+	*b = (struct io_bus){.limit = limit, .max = max, .page = nobody_pages};
+	b->region = arena_alloc(a, (max + 1) * sizeof(nobody), _Alignof(struct io_region));
+	if (!b->region)
+		return E_NOMEM;
+	b->region[0] = nobody;
+	atomic_init(&b->last, &b->region[0]);
+	return OK;
 }
 
 static bool region_is_complete(const struct io_region *r)
@@ -43,33 +49,35 @@ static bool region_is_complete(const struct io_region *r)
 
 int io_bus_add(struct io_bus *b, const struct io_region *r)
 {
-	unsigned at = b->count;
+	struct io_region *at = b->region + b->count + 1;
 
 	if (b->frozen || r->len == 0 || r->len > b->limit || r->base > b->limit - r->len ||
 	    !region_is_complete(r))
 		return E_INVAL;
-	while (at > 0 && b->region[at - 1].base > r->base)
+	while (at > &b->region[1] && at[-1].base > r->base)
 		at--;
 	/* Sorted and disjoint so far: only the neighbours can overlap. Neither sum can wrap: see
 	 * above. */
-	if (at > 0 && b->region[at - 1].base + b->region[at - 1].len > r->base)
+	if (at[-1].base + at[-1].len > r->base)
 		return E_EXIST;
-	if (at < b->count && r->base + r->len > b->region[at].base)
+	if (at <= &b->region[b->count] && r->base + r->len > at->base)
 		return E_EXIST;
-	if (b->count == IO_BUS_REGION_MAX)
+	if (b->count == b->max)
 		return E_NOMEM;
-	memmove(&b->region[at + 1], &b->region[at], (b->count - at) * sizeof(b->region[0]));
-	b->region[at] = *r;
 	b->count++;
+	memmove(at + 1, at, (size_t)(&b->region[b->count] - at) * sizeof(*at));
+	*at = *r;
 	return OK;
 }
 
-static int port_page_fill(struct io_bus *b, unsigned number, struct arena *a)
+/* The ports of one page; *out is left alone if all are nobody's. */
+static int port_page_fill(const struct io_bus *b, uint64_t first, struct arena *a,
+			  const uint16_t **out)
 {
-	const uint64_t first = (uint64_t)number << PORT_PAGE_SHIFT, end = first + PORT_PAGE_SIZE;
-	const struct io_region **page = NULL;
+	const uint64_t end = first + PORT_PAGE_SIZE;
+	uint16_t *page = NULL;
 
-	for (unsigned i = 0; i < b->count; i++) {
+	for (unsigned i = 1; i <= b->count; i++) {
 		const struct io_region *r = &b->region[i];
 
 		if (r->base >= end || r->base + r->len <= first)
@@ -78,25 +86,31 @@ static int port_page_fill(struct io_bus *b, unsigned number, struct arena *a)
 			page = arena_alloc(a, sizeof(nobody_page), 64);
 			if (!page)
 				return E_NOMEM;
-			memcpy(page, nobody_page, sizeof(nobody_page));
-			b->page[number] = page;
+			memset(page, 0, sizeof(nobody_page));
+			*out = page;
 		}
 		for (uint64_t port = first; port < end; port++)
 			if (port - r->base < r->len)
-				page[port - first] = r;
+				page[port - first] = (uint16_t)(i * sizeof(*r));
 	}
 	return OK;
 }
 
 int io_bus_freeze(struct io_bus *b, struct arena *a)
 {
+	const uint16_t **pages;
+
 	if (b->frozen)
 		return E_INVAL;
-	for (unsigned i = 0; b->limit == PORT_LIMIT && i < array_count(b->page); i++) {
-		int rc = port_page_fill(b, i, a);
-
-		if (rc != OK)
-			return rc;
+	if (b->limit == PORT_LIMIT && b->count > 0) {
+		pages = arena_alloc(a, sizeof(nobody_pages), 64);
+		if (!pages)
+			return E_NOMEM;
+		memcpy(pages, nobody_pages, sizeof(nobody_pages));
+		for (unsigned i = 0; i < PORT_PAGE_COUNT; i++)
+			if (port_page_fill(b, (uint64_t)i << PORT_PAGE_SHIFT, a, &pages[i]) != OK)
+				return E_NOMEM;
+		b->page = pages;
 	}
 	b->frozen = true;
 	return OK;
@@ -113,7 +127,7 @@ static inline bool region_has(const struct io_region *r, uint64_t addr, size_t s
 static __attribute__((noinline)) const struct io_region *memory_search(struct io_bus *b,
 								       uint64_t addr, size_t size)
 {
-	unsigned low = 0, high = b->count;
+	unsigned low = 1, high = b->count + 1;
 
 	while (low < high) {
 		unsigned mid = (low + high) / 2;
@@ -136,12 +150,9 @@ static __attribute__((noinline)) const struct io_region *memory_search(struct io
 /* NULL: nobody has all of the access. */
 static inline const struct io_region *port_route(struct io_bus *b, uint64_t addr, size_t size)
 {
-	const struct io_region *r;
-
 	if (unlikely(addr >= PORT_LIMIT))
 		return NULL;
-	r = b->page[addr >> PORT_PAGE_SHIFT][(uint8_t)addr];
-	return likely(addr - r->base + size <= r->len) ? r : NULL;
+	return io_bus_port_find(b, &addr, size);
 }
 
 static inline const struct io_region *memory_route(struct io_bus *b, uint64_t addr, size_t size)

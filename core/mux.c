@@ -35,14 +35,23 @@ static struct vm *focus; /* NULL: the shell */
 static unsigned turn;	 /* who is shown first, modulo their number */
 static bool dropping;	 /* the VM in focus does not read what is typed; said once */
 
+/* Its CPU, in an exit. */
+static void *ring_alloc(void *ctx, uint32_t size)
+{
+	struct vm *vm = ctx;
+
+	return arena_alloc(&vm->arena, size, 64);
+}
+
 int mux_attach(struct vm *vm)
 {
-	void *out = arena_alloc(&vm->arena, VM_CONSOLE_OUT_SIZE, 64);
+	void *out = arena_alloc(&vm->arena, VM_CONSOLE_OUT_FIRST, 64);
 	void *in = arena_alloc(&vm->arena, VM_CONSOLE_IN_SIZE, 64);
 
 	if (!out || !in)
 		return E_NOMEM;
-	vm_console_init(&vm->console, out, VM_CONSOLE_OUT_SIZE, in, VM_CONSOLE_IN_SIZE);
+	vm_console_init(&vm->console, out, VM_CONSOLE_OUT_FIRST, in, VM_CONSOLE_IN_SIZE);
+	vm_console_grow_to(&vm->console, VM_CONSOLE_OUT_SIZE, ring_alloc, vm);
 	return OK;
 }
 

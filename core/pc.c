@@ -320,9 +320,11 @@ static int build_buses(struct pc *pc)
 	r[n++] = printer_region(&pc->printer, 0);
 	r[n++] = port92_region(&pc->port92, 0);
 	r[n++] = testdev_port_region(&pc->test, TESTDEV_PORT);
-	io_bus_init(&vm->ports, 0x10000);
-	io_bus_init(&vm->mmio, 1ul << 48);
-	err = io_bus_add(&vm->mmio, &test);
+	err = io_bus_init(&vm->ports, 0x10000, n, &vm->arena);
+	if (!err)
+		err = io_bus_init(&vm->mmio, 1ul << 48, 1, &vm->arena);
+	if (!err)
+		err = io_bus_add(&vm->mmio, &test);
 	for (unsigned i = 0; !err && i < n; i++)
 		err = io_bus_add(&vm->ports, &r[i]);
 	if (!err)

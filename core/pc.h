@@ -22,6 +22,7 @@
 #include <crvm/time.h>
 
 #include "disk_priv.h"
+#include "load.h"
 
 #define PC_IRQ_COUNT  16u
 #define PC_DISK_COUNT 4u /* primary master, slave, secondary master, slave */
@@ -48,6 +49,14 @@ struct pc_alarm {
 
 enum pc_alarm_index { PC_ALARM_PIT, PC_ALARM_RTC, PC_ALARM_SERIAL, PC_ALARM_KBC, PC_ALARM_COUNT };
 
+/* One that the configuration names. */
+struct pc_disk {
+	struct disk_image image;
+	struct disk_overlay overlay;
+	struct disk disk;
+	uint8_t buffer[IDE_BUFFER_SIZE];
+};
+
 struct pc {
 	struct vm *vm;
 	int64_t ticks; /* of the TSC: its time when it was looked at last */
@@ -66,10 +75,8 @@ struct pc {
 	_Atomic uint32_t bells; /* lines that are to be pulsed: a bit each */
 	struct pc_alarm alarm[PC_ALARM_COUNT];
 	struct irq_source irq;
-	struct disk_image image[PC_DISK_COUNT];
-	struct disk_overlay overlay[PC_DISK_COUNT];
-	struct disk disk[PC_DISK_COUNT]; /* sectors 0: none */
-	uint8_t *spare_page, *spare_end; /* for overlays: pc_disks.c */
+	struct pc_disk *disk[PC_DISK_COUNT]; /* NULL: none */
+	uint8_t *spare_page, *spare_end;     /* for overlays: pc_disks.c */
 };
 
 /*
@@ -97,8 +104,19 @@ must_check int pc_disks_open(struct pc *pc);
 /* Pages that all overlays hold. */
 uint64_t pc_disks_pages(const struct pc *pc);
 
+/* Where a vCPU starts. */
+struct pc_start {
+	bool real; /* mode; all but the last is for it */
+	uint16_t selector;
+	uint64_t base, ip; /* CS's base need not be 16 times the selector */
+	uint64_t rsp;
+	struct load_start kernel;
+};
+
 /*
- * pc_boot.c: firmware or kernel into the VM's memory, and the vCPU to where it starts. E_INVAL,
- * E_NOENT, E_NOMEM, logged. The VM's CPU, with the vCPU reset and loaded.
+ * pc_boot.c: firmware or kernel into the VM's memory. E_INVAL, E_NOENT, E_NOMEM, logged. The VM's
+ * CPU, its vCPU not running; with interrupts on, for images can be large.
  */
-must_check int pc_boot(struct vm *vm);
+must_check int pc_load(struct vm *vm, struct pc_start *start);
+/* And the vCPU, which is reset and loaded, to where it starts. */
+void pc_start(struct vm *vm, const struct pc_start *start);

@@ -16,13 +16,13 @@
 
 enum { ATTR_CODE16 = 0x9b, ATTR_CODE32 = 0xc09b, ATTR_DATA32 = 0xc093 };
 
-/* Real mode, CS with a base that need not be 16 times the selector. */
-static void start_real(struct vm_vcpu *vv, uint16_t selector, uint64_t base, uint64_t ip)
+static void start_real(struct vm_vcpu *vv, const struct pc_start *s)
 {
-	const struct vcpu_segment cs = {selector, ATTR_CODE16, 0xffff, base, false};
+	const struct vcpu_segment cs = {s->selector, ATTR_CODE16, 0xffff, s->base, false};
 
 	machine.backend->set_segment(&vv->v, SEG_CS, &cs);
-	machine.backend->set_reg(&vv->v, REG_RIP, ip);
+	machine.backend->set_reg(&vv->v, REG_RIP, s->ip);
+	machine.backend->set_reg(&vv->v, REG_RSP, s->rsp);
 }
 
 /* Multiboot Specification, "I386 machine state". */
@@ -48,7 +48,7 @@ static int fail(const struct vm *vm, int err, const char *text)
 }
 
 /* Ends at 1 MiB, and starts where the CPU does at power-on. */
-static int boot_firmware(struct vm *vm)
+static int load_firmware(struct vm *vm, struct pc_start *start)
 {
 	struct vm_image rom = vms_module(vm->config.firmware.name);
 
@@ -59,24 +59,30 @@ static int boot_firmware(struct vm *vm)
 			FIRMWARE_MAX / 1024);
 		return E_INVAL;
 	}
-	start_real(vm->vcpu, 0xf000, PC_ROM_BASE, 0xfff0);
+	*start = (struct pc_start){
+		.real = true, .selector = 0xf000, .base = PC_ROM_BASE, .ip = 0xfff0};
 	return gmem_write(&vm->mem, gpa(MIB - rom.len), rom.data, rom.len);
 }
 
 /* With CS = 0 where that reaches, as a boot sector expects. */
-static int boot_flat(struct vm *vm, const struct vm_image *kernel)
+static int load_flat(struct vm *vm, const struct vm_image *kernel, struct pc_start *start)
 {
 	uint64_t at = vm->config.at, base = at <= 0xffff ? 0 : at;
 	int err = gmem_write(&vm->mem, gpa(at), kernel->data, kernel->len);
 
 	if (err)
 		return fail(vm, err, "the kernel does not fit its memory");
-	start_real(vm->vcpu, (uint16_t)(base >> 4), base, at - base);
-	machine.backend->set_reg(&vm->vcpu->v, REG_RSP, at <= 0xffff && at >= 0x1000 ? at : 0x7c00);
+	*start = (struct pc_start){
+		.real = true,
+		.selector = (uint16_t)(base >> 4),
+		.base = base,
+		.ip = at - base,
+		.rsp = at <= 0xffff && at >= 0x1000 ? at : 0x7c00,
+	};
 	return OK;
 }
 
-static int boot_kernel(struct vm *vm, const struct vm_image *kernel)
+static int load_kernel(struct vm *vm, const struct vm_image *kernel, struct pc_start *start)
 {
 	const struct vm_config *c = &vm->config;
 	struct load_module modules[VM_MODULE_COUNT_MAX];
@@ -89,7 +95,6 @@ static int boot_kernel(struct vm *vm, const struct vm_image *kernel)
 		.modules = modules,
 		.module_count = c->module_count,
 	};
-	struct load_start start;
 	char error[200];
 	int err;
 
@@ -99,26 +104,34 @@ static int boot_kernel(struct vm *vm, const struct vm_image *kernel)
 		modules[i] = (struct load_module){m.data, m.len, c->module[i].name};
 	}
 	if (c->boot == VM_BOOT_ELF)
-		err = load_elf(&vm->mem, &r, &start, error, sizeof(error));
+		err = load_elf(&vm->mem, &r, &start->kernel, error, sizeof(error));
 	else
-		err = load_multiboot(&vm->mem, &r, &start, error, sizeof(error));
+		err = load_multiboot(&vm->mem, &r, &start->kernel, error, sizeof(error));
 	if (err)
 		return fail(vm, err, error);
-	start_prot32(vm->vcpu, &start);
+	start->real = false;
 	return OK;
 }
 
-int pc_boot(struct vm *vm)
+int pc_load(struct vm *vm, struct pc_start *start)
 {
 	const struct vm_config *c = &vm->config;
 	struct vm_image kernel = c->kernel.name[0] ? vms_module(c->kernel.name) : vm->own;
 
 	switch (c->boot) {
 	case VM_BOOT_DISK:
-		return boot_firmware(vm);
+		return load_firmware(vm, start);
 	case VM_BOOT_FLAT:
-		return boot_flat(vm, &kernel);
+		return load_flat(vm, &kernel, start);
 	default:
-		return boot_kernel(vm, &kernel);
+		return load_kernel(vm, &kernel, start);
 	}
+}
+
+void pc_start(struct vm *vm, const struct pc_start *start)
+{
+	if (start->real)
+		start_real(vm->vcpu, start);
+	else
+		start_prot32(vm->vcpu, &start->kernel);
 }

@@ -46,6 +46,7 @@ static int open_disk(struct pc *pc, unsigned n)
 	const struct vm_config_disk *d = &pc->vm->config.disk[n];
 	const struct disk_pages pages = {page_alloc, page_free, pc};
 	struct vm_image image = {0};
+	struct pc_disk *disk;
 	char error[160], serial[21];
 	int err;
 
@@ -60,15 +61,19 @@ static int open_disk(struct pc *pc, unsigned n)
 			d->image.name);
 		return E_NOENT;
 	}
-	err = disk_image_open(&pc->image[n], image.data, image.len, d->size, error, sizeof(error));
+	disk = arena_alloc(&pc->vm->arena, sizeof(*disk), _Alignof(struct pc_disk));
+	if (!disk)
+		return E_NOMEM;
+	err = disk_image_open(&disk->image, image.data, image.len, d->size, error, sizeof(error));
 	if (err) {
 		log_err("VM %s: %s: %s", pc->vm->name, names[n], error);
 		return err;
 	}
-	disk_overlay_init(&pc->overlay[n], &pc->image[n], &pages);
-	disk_overlay_disk(&pc->overlay[n], &pc->disk[n]);
+	disk_overlay_init(&disk->overlay, &disk->image, &pages);
+	disk_overlay_disk(&disk->overlay, &disk->disk);
 	str_printf(serial, sizeof(serial), "%s-%u", pc->vm->name, n);
-	ide_attach(&pc->ide[n / 2], n % 2, &pc->disk[n], serial, NULL);
+	ide_attach(&pc->ide[n / 2], n % 2, &disk->disk, disk->buffer, serial, NULL);
+	pc->disk[n] = disk;
 	return OK;
 }
 
@@ -86,6 +91,7 @@ uint64_t pc_disks_pages(const struct pc *pc)
 	uint64_t n = 0;
 
 	for (unsigned i = 0; i < PC_DISK_COUNT; i++)
-		n += pc->overlay[i].page_count + pc->overlay[i].table_count;
+		if (pc->disk[i])
+			n += pc->disk[i]->overlay.page_count + pc->disk[i]->overlay.table_count;
 	return n;
 }

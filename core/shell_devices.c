@@ -93,12 +93,13 @@ static void print_ide(struct pc *pc, unsigned channel)
 		   c.selected, c.device_control, c.level ? "up" : "down");
 	for (unsigned i = 0; i < IDE_DRIVE_COUNT; i++) {
 		const struct ide_drive *d = &c.drive[i];
-		const struct disk_overlay *o = &pc->overlay[2 * channel + i];
+		const struct disk_overlay *o;
 
 		if (!d->disk) {
 			log_printf("  IDE %u.%u     no drive\n", channel, i);
 			continue;
 		}
+		o = &pc->disk[2 * channel + i]->overlay;
 		log_printf("  IDE %u.%u     %s, status %02x error %02x device %02x, CHS %u/%u/%u, "
 			   "next "
 			   "LBA %lu, %u sectors to go\n",

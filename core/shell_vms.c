@@ -26,16 +26,15 @@ static void print_disk(const struct vm *vm, unsigned i)
 {
 	static const char *const where[] = {"primary master", "primary slave", "secondary master",
 					    "secondary slave"};
-	const struct disk *d = &vm->pc->disk[i];
+	const struct pc_disk *d = vm->pc->disk[i];
 	char size[16];
 
-	if (d->sectors)
+	if (d)
 		log_printf("  disk%u     %s, %s, %s; written: %lu KiB\n", i,
-			   vm->pc->image[i].kind == DISK_IMAGE_BLANK
-				   ? "blank"
-				   : vm->config.disk[i].image.name,
-			   str_size(size, sizeof(size), d->sectors * DISK_SECTOR), where[i],
-			   vm->pc->overlay[i].page_count * (DISK_PAGE_SIZE / 1024));
+			   d->image.kind == DISK_IMAGE_BLANK ? "blank"
+							     : vm->config.disk[i].image.name,
+			   str_size(size, sizeof(size), d->disk.sectors * DISK_SECTOR), where[i],
+			   d->overlay.page_count * (DISK_PAGE_SIZE / 1024));
 }
 
 static void print_shared(const struct vm *vm, unsigned i)

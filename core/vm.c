@@ -258,9 +258,13 @@ int vm_create(const struct vm_config *config, const struct vm_image *own, struct
 		arena = vm->arena;
 	}
 	if (err) {
-		log_err("VM %s cannot be made: %s (%lu KiB wanted, %lu KiB free)", config->name,
-			status_name(err), config->mem / 1024, frames_count(FRAME_FREE) * 4);
+		const char *why = err == E_NOMEM && vm && vm->mem.count == GMEM_SLOT_MAX
+					  ? "memory is in too many pieces"
+					  : status_name(err);
+
 		arena_destroy(&arena);
+		log_err("VM %s cannot be made: %s (%lu KiB wanted, %lu KiB free)", config->name,
+			why, config->mem / 1024, frames_count(FRAME_FREE) * 4);
 		return err;
 	}
 	if (out)
@@ -320,19 +324,25 @@ static void leave_children(struct vm *vm)
 int vm_power_on(struct vm *vm)
 {
 	struct vm_vcpu *vv = vm->vcpu;
+	struct pc_start start;
 	int err;
 
 	vm->again = false;
+	atomic_store(&vv->stopped, true);
+	/* First, with interrupts on: an image can be large, and the UART's buffer is not. */
+	err = pc_load(vm, &start);
+	if (err)
+		return err;
 	vm_power_on_vcpu(vv, &vm->pc->irq);
 	leave_children(vm);
 	/* Both forget rings, and come after what forgets the requests that these made. */
 	shared_reset(vm);
 	pc_reset(vm->pc);
-	err = pc_boot(vm);
+	pc_start(vm, &start);
 	machine.backend->vcpu_unload(&vv->v);
-	atomic_store(&vv->stopped, err != OK);
+	atomic_store(&vv->stopped, false);
 	irq_enable();
-	return err;
+	return OK;
 }
 
 /* Whether it may start once more, or does so all the time. */

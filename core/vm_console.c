@@ -8,6 +8,11 @@
  * by then (the producer writes the byte at `head` before it moves `head`). The fences see to it
  * that whoever reads a byte of the next lap reads a `head` of the next lap after it.
  *
+ * The ring may grow once, before `head` reaches its size and it wraps: position p is in place p
+ * of the old one and of the new. So a consumer may take either for what was printed before; and who
+ * has read a later `head` finds the new one. Pointer and size are read in this order: `head`, size,
+ * pointer, against that of the producer's writes.
+ *
  * Neither side sleeps on the other's news: each writes its own position before it reads the
  * other's, both sequentially consistent. So either the producer sees that all was shown, and wakes
  * the consumer, or the consumer sees the new byte before it goes.
@@ -45,20 +50,52 @@ struct line_sink {
 void vm_console_init(struct vm_console *c, void *out, uint32_t out_size, void *in, uint32_t in_size)
 {
 	memset(c, 0, sizeof(*c));
-	c->out = out;
-	c->out_size = out_size;
+	atomic_init(&c->out, out);
+	atomic_init(&c->out_size, out_size);
+	c->grow_at = UINT64_MAX;
 	ring_init(&c->in, in, in_size);
 }
 
 /* --- The output ring ----------------------------------------------------------------------------
  */
 
+void vm_console_grow_to(struct vm_console *c, uint32_t size, vm_console_alloc_fn *alloc, void *ctx)
+{
+	/* Of a full ring the oldest byte counts as overwritten. */
+	c->grow_at = atomic_load_explicit(&c->out_size, memory_order_relaxed) - 1;
+	c->grow_size = size;
+	c->alloc = alloc;
+	c->alloc_ctx = ctx;
+}
+
+static __attribute__((noinline)) void out_grow(struct vm_console *c)
+{
+	_Atomic uint8_t *old = atomic_load_explicit(&c->out, memory_order_relaxed);
+	_Atomic uint8_t *new = c->alloc(c->alloc_ctx, c->grow_size);
+
+	if (new) {
+		for (uint32_t i = 0; i < c->grow_at; i++)
+			atomic_store_explicit(&new[i],
+					      atomic_load_explicit(&old[i], memory_order_relaxed),
+					      memory_order_relaxed);
+		atomic_store_explicit(&c->out, new, memory_order_release);
+		atomic_store_explicit(&c->out_size, c->grow_size, memory_order_release);
+	}
+	c->grow_at = UINT64_MAX;
+}
+
 bool vm_console_put(struct vm_console *c, uint8_t byte)
 {
 	const uint64_t head = atomic_load_explicit(&c->head, memory_order_relaxed);
+	_Atomic uint8_t *out;
+	uint32_t size;
 
+	if (unlikely(head == c->grow_at))
+		out_grow(c);
+	out = atomic_load_explicit(&c->out, memory_order_relaxed);
+	size = atomic_load_explicit(&c->out_size, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release); /* with the one in out_copy */
-	atomic_store_explicit(&c->out[head & (c->out_size - 1)], byte, memory_order_relaxed);
+	atomic_store_explicit(&out[head & (size - 1)], byte, memory_order_relaxed);
 	atomic_store_explicit(&c->head, head + 1, memory_order_seq_cst);
 	return atomic_load_explicit(&c->shown, memory_order_seq_cst) == head;
 }
@@ -66,7 +103,9 @@ bool vm_console_put(struct vm_console *c, uint8_t byte)
 /* The first position that is surely not being overwritten. */
 static uint64_t out_oldest(const struct vm_console *c, uint64_t head)
 {
-	return head < c->out_size ? 0 : head - (c->out_size - 1);
+	const uint32_t size = atomic_load_explicit(&c->out_size, memory_order_acquire);
+
+	return head < size ? 0 : head - (size - 1);
 }
 
 /*
@@ -75,16 +114,17 @@ static uint64_t out_oldest(const struct vm_console *c, uint64_t head)
  */
 static uint32_t out_copy(struct vm_console *c, uint64_t *at, uint64_t end, uint8_t *buf, uint32_t n)
 {
+	const uint32_t mask = atomic_load_explicit(&c->out_size, memory_order_acquire) - 1;
+	_Atomic uint8_t *out = atomic_load_explicit(&c->out, memory_order_acquire);
 	const uint64_t from = *at;
 	uint64_t oldest, gone;
 
 	if (n > end - from)
 		n = (uint32_t)(end - from);
 	for (uint32_t i = 0; i < n; i++)
-		buf[i] = atomic_load_explicit(&c->out[(from + i) & (c->out_size - 1)],
-					      memory_order_relaxed);
+		buf[i] = atomic_load_explicit(&out[(from + i) & mask], memory_order_relaxed);
 	atomic_thread_fence(memory_order_acquire);
-	oldest = out_oldest(c, atomic_load_explicit(&c->head, memory_order_relaxed));
+	oldest = out_oldest(c, atomic_load_explicit(&c->head, memory_order_acquire));
 	if (likely(oldest <= from))
 		return n;
 	gone = oldest - from;

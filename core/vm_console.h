@@ -12,9 +12,10 @@
 #include <stdatomic.h>
 #include <crvm/ring.h>
 
-#define VM_CONSOLE_OUT_SIZE (64u << 10)
-#define VM_CONSOLE_IN_SIZE  (8u << 10)
-#define VM_CONSOLE_COLUMNS  200u
+#define VM_CONSOLE_OUT_FIRST (8u << 10) /* until it is full for the first time */
+#define VM_CONSOLE_OUT_SIZE  (64u << 10)
+#define VM_CONSOLE_IN_SIZE   (8u << 10)
+#define VM_CONSOLE_COLUMNS   200u
 
 /* `text` is printable ASCII, n <= VM_CONSOLE_COLUMNS, and a NUL follows it. */
 typedef void vm_console_line_fn(void *ctx, const char *text, uint32_t n);
@@ -28,10 +29,18 @@ enum vm_console_escape {
 	ESCAPE_STRING, /* ESC ] ... and others that end by a control, as BEL or ESC \ */
 };
 
+typedef void *vm_console_alloc_fn(void *ctx, uint32_t size);
+
 struct vm_console {
-	_Atomic uint8_t *out;
-	uint32_t out_size;
-	_Atomic uint64_t head; /* bytes ever printed; only the producer writes it */
+	_Atomic uint8_t *_Atomic out; /* only the producer writes these three */
+	_Atomic uint32_t out_size;
+	_Atomic uint64_t head; /* bytes ever printed */
+
+	/* The producer's own. */
+	uint64_t grow_at; /* head is here: time for a larger ring; ~0: no more */
+	uint32_t grow_size;
+	vm_console_alloc_fn *alloc;
+	void *alloc_ctx;
 
 	/* Bytes ever shown or lost; only the consumer writes it. Not in the producer's line. */
 	_Atomic uint64_t shown aligned_to(64);
@@ -53,6 +62,13 @@ struct vm_console {
 /* Sizes are powers of two, at most 2 GiB. */
 void vm_console_init(struct vm_console *c, void *out, uint32_t out_size, void *in,
 		     uint32_t in_size);
+
+/*
+ * Before the first byte: once the output ring would be full, it becomes one of `size` bytes, a
+ * larger power of two, with all that was printed. They are from `alloc`, which the producer calls;
+ * NULL: the ring stays as it is. The first ring's memory is still read afterwards.
+ */
+void vm_console_grow_to(struct vm_console *c, uint32_t size, vm_console_alloc_fn *alloc, void *ctx);
 
 /*
  * Producer. Short and never waits: what nobody fetched in time is overwritten. True if all before

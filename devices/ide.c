@@ -265,7 +265,8 @@ static void ide_reset(struct device *dev)
 		settings_default(d);
 		d->standby = false;
 		/* The last guest's sectors are none of the next one's business. */
-		memset(d->buffer, 0, sizeof(d->buffer));
+		if (d->buffer)
+			memset(d->buffer, 0, IDE_BUFFER_SIZE);
 	}
 	ide_drives_restart(c, IDE_READY);
 }
@@ -284,12 +285,13 @@ void ide_init(struct ide_channel *c, const struct ide_ops *ops, uint16_t command
 	ide_reset(&c->dev);
 }
 
-void ide_attach(struct ide_channel *c, unsigned drive, const struct disk *disk, const char *serial,
-		const char *model)
+void ide_attach(struct ide_channel *c, unsigned drive, const struct disk *disk, uint8_t *buffer,
+		const char *serial, const char *model)
 {
 	struct ide_drive *d = &c->drive[drive];
 
 	d->disk = disk->sectors > 0 ? disk : NULL;
+	d->buffer = buffer;
 	memset(d->serial, ' ', sizeof(d->serial));
 	memcpy(d->serial, serial, strnlen(serial, sizeof(d->serial)));
 	if (!model)

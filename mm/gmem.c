@@ -8,33 +8,68 @@
 #include <crvm/gmem.h>
 #include <crvm/string.h>
 
-int gmem_add(struct gmem *m, gpa_t addr, uint64_t len, void *host, bool readonly)
+/* Whether `b` goes on where `a` ends, for the guest and in the host. */
+static bool slots_join(const struct gmem_slot *a, const struct gmem_slot *b)
 {
-	const uint64_t start = addr.v;
-	unsigned at = m->count;
+	return a->gpa + a->len == b->gpa && a->host + a->len == b->host &&
+	       a->readonly == b->readonly;
+}
 
-	if (!host || len == 0 || (start | len) % PAGE_SIZE != 0 || start + len < start)
-		return E_INVAL;
-	while (at > 0 && m->slot[at - 1].gpa > start)
-		at--;
-	if (at > 0 && m->slot[at - 1].gpa + m->slot[at - 1].len > start)
-		return E_EXIST;
-	if (at < m->count && start + len > m->slot[at].gpa)
-		return E_EXIST;
+static void slot_remove(struct gmem *m, unsigned at)
+{
+	m->count--;
+	memmove(&m->slot[at], &m->slot[at + 1], (m->count - at) * sizeof(m->slot[0]));
+}
+
+/* The new slot is to be number `at`. */
+static int slot_insert(struct gmem *m, unsigned at, const struct gmem_slot *s)
+{
+	if (at > 0 && slots_join(&m->slot[at - 1], s)) {
+		m->slot[at - 1].len += s->len;
+		if (at < m->count && slots_join(&m->slot[at - 1], &m->slot[at])) {
+			m->slot[at - 1].len += m->slot[at].len;
+			slot_remove(m, at);
+		}
+		return OK;
+	}
+	if (at < m->count && slots_join(s, &m->slot[at])) {
+		m->slot[at].gpa = s->gpa;
+		m->slot[at].host = s->host;
+		m->slot[at].len += s->len;
+		return OK;
+	}
 	if (m->count == GMEM_SLOT_MAX)
 		return E_NOMEM;
 	memmove(&m->slot[at + 1], &m->slot[at], (m->count - at) * sizeof(m->slot[0]));
-	m->slot[at] = (struct gmem_slot){
-		.gpa = start,
+	m->slot[at] = *s;
+	m->count++;
+	return OK;
+}
+
+int gmem_add(struct gmem *m, gpa_t addr, uint64_t len, void *host, bool readonly)
+{
+	const struct gmem_slot s = {
+		.gpa = addr.v,
 		.len = len,
 		.host = host,
 		.readonly = readonly,
 	};
-	m->count++;
+	unsigned at = m->count;
+	int err;
+
+	if (!host || len == 0 || (s.gpa | len) % PAGE_SIZE != 0 || s.gpa + len < s.gpa)
+		return E_INVAL;
+	while (at > 0 && m->slot[at - 1].gpa > s.gpa)
+		at--;
+	if (at > 0 && m->slot[at - 1].gpa + m->slot[at - 1].len > s.gpa)
+		return E_EXIST;
+	if (at < m->count && s.gpa + len > m->slot[at].gpa)
+		return E_EXIST;
+	err = slot_insert(m, at, &s);
 	for (unsigned i = m->largest = 0; i < m->count; i++)
 		if (m->slot[i].len > m->slot[m->largest].len)
 			m->largest = i;
-	return OK;
+	return err;
 }
 
 /* Index of the slot that holds `addr`; count if none does. */

@@ -104,7 +104,7 @@ static void write_controls(struct virt_vcpu *vv)
 	vmcs_write_ENTRY_MSR_LOAD_COUNT(0);
 	vmcs_write_ENTRY_INTR_INFO(0);
 	vmcs_write_IO_BITMAP_A(virt_to_phys(vm->io_bitmap).v);
-	vmcs_write_IO_BITMAP_B(virt_to_phys(vm->io_bitmap).v + PAGE_SIZE);
+	vmcs_write_IO_BITMAP_B(virt_to_phys(vm->io_bitmap_high).v);
 	vmcs_write_MSR_BITMAP(virt_to_phys(vm->msr_bitmap).v);
 	vmcs_write_EPTP(ept_pointer(&vm->ept));
 	if (proc2 & PROC2_CTL_VPID)

@@ -1,11 +1,12 @@
 /*
  * A VM's share of the backend: nested page table and the two kinds of bitmap. Default deny: every
- * port and every MSR exits. Source: Intel SDM Vol. 3C, "I/O-Bitmap Addresses", "MSR-Bitmap
- * Address".
+ * port and every MSR exits, ports from 8000h on whatever is asked, so that all VMs share that half.
+ * Source: Intel SDM Vol. 3C, "I/O-Bitmap Addresses", "MSR-Bitmap Address".
  */
 #include "vmx.h"
 
 #include <crvm/cpufeat.h>
+#include <crvm/frames.h>
 #include <crvm/hostmap.h>
 #include <crvm/log.h>
 #include <crvm/mtrr.h>
@@ -17,6 +18,19 @@ static uint8_t memtype_of(const void *ctx, uint64_t addr, uint64_t len)
 	return mtrr_type(ctx, addr, len);
 }
 
+/* A page of ones, which stays; NULL if there is no memory. VMs are made on one CPU. */
+static const uint8_t *high_ports(void)
+{
+	static uint8_t *page;
+	hpa_t frame;
+
+	if (!page && frames_alloc(0, FRAME_HV, &frame) == OK) {
+		page = phys_to_virt(frame);
+		memset(page, 0xff, PAGE_SIZE);
+	}
+	return page;
+}
+
 int vmx_vm_init(struct virt_vm **out, struct arena *arena, uint16_t vm_id, bool use_vpid)
 {
 	struct ept_caps caps = ept_caps_from(&vmx_config.caps, boot_cpu_features.phys_bits);
@@ -24,8 +38,10 @@ int vmx_vm_init(struct virt_vm **out, struct arena *arena, uint16_t vm_id, bool 
 	struct virt_vm *vm = arena_alloc(arena, sizeof(*vm), 64);
 	hpa_t bitmaps;
 
-	/* Order 2: two pages of ports, one of MSRs, one to spare. */
-	if (!vm || ept_init(&vm->ept, arena, &caps, &memtype) || arena_frames(arena, 2, &bitmaps))
+	if (!vm || ept_init(&vm->ept, arena, &caps, &memtype) || arena_frames(arena, 1, &bitmaps))
+		return E_NOMEM;
+	vm->io_bitmap_high = high_ports();
+	if (!vm->io_bitmap_high)
 		return E_NOMEM;
 	vm->arena = arena;
 	vm->id = vm_id;
@@ -33,8 +49,8 @@ int vmx_vm_init(struct virt_vm **out, struct arena *arena, uint16_t vm_id, bool 
 		       vmx_tlb_invvpid_type(&vmx_config.caps) != VMX_TLB_NONE;
 	vm->ept.use_vpid = vm->use_vpid;
 	vm->io_bitmap = phys_to_virt(bitmaps);
-	vm->msr_bitmap = vm->io_bitmap + 2 * PAGE_SIZE;
-	memset(vm->io_bitmap, 0xff, 3 * PAGE_SIZE);
+	vm->msr_bitmap = vm->io_bitmap + PAGE_SIZE;
+	memset(vm->io_bitmap, 0xff, 2 * PAGE_SIZE);
 	*out = vm;
 	return OK;
 }
@@ -71,7 +87,8 @@ static void set_bit(uint8_t *map, uint32_t bit, bool on)
 
 void vmx_intercept_port(struct virt_vm *vm, uint16_t port, bool exits)
 {
-	set_bit(vm->io_bitmap, port, exits);
+	if (port < 8 * PAGE_SIZE)
+		set_bit(vm->io_bitmap, port, exits);
 }
 
 /* 1 KiB each: reads of 0-1FFFh, reads of C0000000h-C0001FFFh, writes of both. Others always exit.

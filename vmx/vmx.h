@@ -26,8 +26,10 @@ struct virt_vm {
 	struct ept ept;
 	uint16_t id;
 	bool use_vpid;
-	uint8_t *io_bitmap;  /* 2 pages: ports 0-7FFFh, 8000h-FFFFh; 1: exits */
-	uint8_t *msr_bitmap; /* 1 page, SDM Vol. 3C, "MSR-Bitmap Address" */
+	/* A page each: SDM Vol. 3C, "I/O-Bitmap Addresses", "MSR-Bitmap Address". 1: exits */
+	uint8_t *io_bitmap;	       /* ports 0-7FFFh */
+	const uint8_t *io_bitmap_high; /* 8000h-FFFFh, for all VMs the same */
+	uint8_t *msr_bitmap;
 };
 
 /*

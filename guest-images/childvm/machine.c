@@ -42,6 +42,7 @@ _Static_assert(MACHINE_MEMORY >= 1u << 20 && MACHINE_MEMORY <= 16u << 20,
 struct image {
 	struct disk disk;
 	uint8_t *data;
+	uint8_t buffer[IDE_BUFFER_SIZE];
 };
 
 static struct machine {
@@ -173,8 +174,9 @@ void machine_attach_disk(unsigned n, uint8_t *data, uint64_t size)
 
 	if (size < DISK_SECTOR)
 		return;
-	*i = (struct image){{size / DISK_SECTOR, false, image_read, image_write, i}, data};
-	ide_attach(&m.ide[n / 2], n % 2, &i->disk, serials[n], "CHILDVM DISK");
+	i->disk = (struct disk){size / DISK_SECTOR, false, image_read, image_write, i};
+	i->data = data;
+	ide_attach(&m.ide[n / 2], n % 2, &i->disk, i->buffer, serials[n], "CHILDVM DISK");
 }
 
 /* --- All of it ------------------------------------------------------------------------------ */

@@ -6,12 +6,20 @@
 
 #include <crvm/frames.h>
 
+#define ARENA_REST_COUNT 4u
+
 struct arena_block;
+
+/* What no object has of a block. */
+struct arena_rest {
+	uint8_t *at, *end;
+};
 
 struct arena {
 	frame_owner_t owner;
 	struct arena_block *blocks; /* every block taken from the frame allocator */
-	uint8_t *bump, *bump_end;   /* rest of the newest chunk for small objects */
+	/* The largest that there are, for small objects. */
+	struct arena_rest rest[ARENA_REST_COUNT];
 	uint64_t frame_count;
 };
 
@@ -23,14 +31,15 @@ void *arena_alloc(struct arena *a, size_t size, size_t align) must_check;
 /* 2^order zeroed frames. E_NOMEM. */
 must_check int arena_frames(struct arena *a, unsigned order, hpa_t *out);
 
+typedef int arena_got_fn(void *ctx, uint64_t offset, hpa_t base, uint64_t len);
+
 /*
- * At least `size` bytes of zeroed frames in as few, as large and as aligned blocks as there are;
- * calls `got(ctx, offset, base, len)` for each in rising offset. E_NOMEM (what was taken stays
- * until destroy), or the first error of `got`. `size` is a multiple of PAGE_SIZE.
+ * `size` bytes, a multiple of PAGE_SIZE, of zeroed frames in as few and as large blocks as there
+ * are. Calls `got` for each in rising offset. Blocks that lie side by side in memory follow one
+ * another as far as may be; offset and address of one of 2 MiB or more agree modulo 2 MiB, of one
+ * of 1 GiB modulo that. E_NOMEM (what was taken stays until destroy), or the first error of `got`.
  */
-must_check int arena_blocks(struct arena *a, uint64_t size,
-			    int (*got)(void *ctx, uint64_t offset, hpa_t base, uint64_t len),
-			    void *ctx);
+must_check int arena_blocks(struct arena *a, uint64_t size, arena_got_fn *got, void *ctx);
 
 /* Scrubs (zeroes) every frame and gives it back. The arena may be used again after arena_init. */
 void arena_destroy(struct arena *a);

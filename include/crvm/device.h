@@ -9,10 +9,12 @@
 #include <crvm/spinlock.h>
 
 struct device {
-	const char *name;
-	/* Taken by whoever enters the device (buses, timers, console), never by the device itself.
+	/*
+	 * RANK_DEVICE. Taken by whoever enters the device (buses, timers, console), never by the
+	 * device itself. It comes first: on the way of each access, its address is no sum.
 	 */
-	struct spinlock lock; /* RANK_DEVICE */
+	struct spinlock lock;
+	const char *name;
 	void (*reset)(struct device *d);
 };
 

@@ -21,7 +21,11 @@ struct gmem { /* all zero: no memory */
 	struct gmem_slot slot[GMEM_SLOT_MAX]; /* sorted, disjoint */
 };
 
-/* E_INVAL misaligned, empty, wrapping; E_EXIST overlap; E_NOMEM table full. Before the VM runs. */
+/*
+ * E_INVAL misaligned, empty, wrapping; E_EXIST overlap; E_NOMEM table full. Before the VM runs.
+ * What lies beside a slot in the guest and in the host as well, and is as readonly, makes that
+ * larger.
+ */
 must_check int gmem_add(struct gmem *m, gpa_t addr, uint64_t len, void *host, bool readonly);
 
 /*

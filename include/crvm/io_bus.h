@@ -12,17 +12,21 @@
 
 struct io_bus {
 	uint64_t limit; /* addresses are below it: 10000h for ports */
-	unsigned count;
+	unsigned count, max;
 	bool frozen;
-	struct io_region region[IO_BUS_REGION_MAX]; /* sorted, disjoint */
-	/* Ports: whose each one is, in pages of 256. What is nobody's has a region of no length. */
-	const struct io_region *const *page[256];
+	/* [0] is nobody's and has no length; then `count` of them, sorted, disjoint. */
+	struct io_region *region;
+	/* Ports: whose each one is, in pages of 256; as bytes from `region`. */
+	const uint16_t *const *page;
 	/* Memory: the region of the last hit, a hint that any CPU may change. */
 	const struct io_region *_Atomic last;
 };
 
-/* `limit` 0x10000 makes a port bus. A bus points into itself: it stays where it is. */
-void io_bus_init(struct io_bus *b, uint64_t limit);
+/*
+ * `limit` 0x10000 makes a port bus. Room for `max` regions, IO_BUS_REGION_MAX at most, comes from
+ * the arena. E_NOMEM.
+ */
+must_check int io_bus_init(struct io_bus *b, uint64_t limit, unsigned max, struct arena *a);
 /* E_EXIST overlap; E_INVAL empty, beyond the limit, frozen, no device or ops; E_NOMEM full. */
 must_check int io_bus_add(struct io_bus *b, const struct io_region *r);
 /* Builds the tables; accesses come after it only. E_NOMEM, E_INVAL if frozen already. */
@@ -48,7 +52,8 @@ const struct io_region *io_bus_find(struct io_bus *b, uint64_t addr, unsigned si
 static inline const struct io_region *io_bus_port_find(const struct io_bus *b, uint64_t *port,
 						       uint64_t size)
 {
-	const struct io_region *r = b->page[(uint8_t)(*port >> 8)][(uint8_t)*port];
+	const uint16_t at = b->page[(uint8_t)(*port >> 8)][(uint8_t)*port];
+	const struct io_region *r = (const void *)((const uint8_t *)b->region + at);
 
 	*port -= r->base;
 	return likely(*port + size <= r->len) ? r : NULL;

@@ -63,8 +63,10 @@ struct virt_backend {
 				       unsigned flags),
 			    void *ctx);
 
-	/* Whether accesses leave the guest (they do at first). For ports that cost nothing, and
-	 * MSRs that are switched. */
+	/*
+	 * Whether accesses leave the guest (they do at first). For ports that cost nothing, and
+	 * MSRs that are switched. Those from port 8000h on leave it always.
+	 */
 	void (*intercept_port)(struct virt_vm *vm, uint16_t port, bool exits);
 	void (*intercept_msr)(struct virt_vm *vm, uint32_t msr, bool read_exits, bool write_exits);
 

@@ -210,8 +210,8 @@ static inline void em_reset(void)
 	em_must(gmem_add(&em.mem, gpa(0), EM_LOW_SIZE, em_low, false) == OK);
 	em_must(gmem_add(&em.mem, gpa(EM_ROM), EM_ROM_SIZE, em_rom, true) == OK);
 	em_must(gmem_add(&em.mem, gpa(EM_HIGH), EM_HIGH_SIZE, em_high, false) == OK);
-	io_bus_init(&em.mmio, 1ul << 46);
-	io_bus_init(&em.ports, 0x10000);
+	em_must(io_bus_init(&em.mmio, 1ul << 46, 1, NULL) == OK);
+	em_must(io_bus_init(&em.ports, 0x10000, 1, NULL) == OK);
 	em_must(io_bus_add(&em.mmio, &(struct io_region){EM_MMIO, EM_MMIO_SIZE, &em_buffer_ops,
 							 &em.buffer_device, "buffer"}) == OK);
 	em_must(io_bus_add(&em.ports, &(struct io_region){EM_PORT, 4, &em_port_ops, &em.port_device,

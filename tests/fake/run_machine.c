@@ -318,8 +318,8 @@ static void add_devices(struct run_vm *m)
 	struct vm *vm = &m->vm;
 	struct io_region r;
 
-	io_bus_init(&vm->ports, 0x10000);
-	io_bus_init(&vm->mmio, 1ul << 48);
+	must(io_bus_init(&vm->ports, 0x10000, IO_BUS_REGION_MAX, NULL));
+	must(io_bus_init(&vm->mmio, 1ul << 48, IO_BUS_REGION_MAX, NULL));
 	debug_init(&m->debug, &ops);
 	testdev_init(&m->test);
 	for (unsigned i = 0; i < DEBUG_REGION_COUNT; i++) {

@@ -129,8 +129,8 @@ static void machine_take(struct input *in)
 	require(gmem_add(&em.mem, gpa(0), (PAGES - 1) * PAGE_SIZE, host, false) == OK);
 	require(gmem_add(&em.mem, gpa((PAGES - 1) * PAGE_SIZE), PAGE_SIZE,
 			 host + (PAGES - 1) * PAGE_SIZE, true) == OK);
-	io_bus_init(&em.mmio, 1ul << 52);
-	io_bus_init(&em.ports, 0x10000);
+	require(io_bus_init(&em.mmio, 1ul << 52, 1, NULL) == OK);
+	require(io_bus_init(&em.ports, 0x10000, 1, NULL) == OK);
 	require(io_bus_add(&em.mmio, &(struct io_region){EM_MMIO, EM_MMIO_SIZE, &em_buffer_ops,
 							 &em.buffer_device, "buffer"}) == OK);
 	require(io_bus_add(&em.ports, &(struct io_region){EM_PORT, 4, &em_port_ops, &em.port_device,

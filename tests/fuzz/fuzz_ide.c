@@ -28,6 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 struct fuzz_disk {
 	struct disk disk;
 	uint8_t bytes[KEPT * DISK_SECTOR];
+	uint8_t *buffer; /* on the heap: ASan watches its ends */
 	uint64_t bad;
 	unsigned calls;
 };
@@ -113,8 +114,11 @@ static void channel_build(struct fuzz_channel *c, uint8_t kind)
 			.write = disk_write,
 			.ctx = d,
 		};
+		if (!d->buffer)
+			d->buffer = malloc(IDE_BUFFER_SIZE);
+		require(d->buffer);
 		if (kind & 1u << i)
-			ide_attach(c->ide, i, &d->disk, "FUZZ", i ? "A MODEL" : NULL);
+			ide_attach(c->ide, i, &d->disk, d->buffer, "FUZZ", i ? "A MODEL" : NULL);
 		c->region[i] = ide_region(c->ide, i);
 	}
 }
@@ -131,7 +135,7 @@ static void drive_check(const struct ide_channel *c, const struct ide_drive *d)
 	require(busy ? d->status == 0x80 : (d->status & ~0x09) == 0x50);
 	require(d->in_end == 0 || d->out_end == 0);
 	require(!(d->status & 8) == (d->in_end + d->out_end == 0));
-	require(d->in_end + d->out_end <= sizeof(d->buffer));
+	require(d->in_end + d->out_end <= IDE_BUFFER_SIZE);
 	require((d->in_end + d->out_end) % DISK_SECTOR == 0);
 	require(d->in_end + d->out_end == 0 ? d->position == 0
 					    : d->position < d->in_end + d->out_end);

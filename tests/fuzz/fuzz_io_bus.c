@@ -233,7 +233,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memset(shadow, 0, sizeof(shadow));
 		pool_used = 0;
 		limit = ports ? SPACE : SPACE - 1; /* any other limit makes a memory bus */
-		io_bus_init(&bus, limit);
+		require(io_bus_init(&bus, limit, IO_BUS_REGION_MAX, NULL) == OK);
 		for (size_t i = 0; i + 8 <= size && i < 8 * 512; i += 8)
 			command(data + i);
 		require(memcmp(memory, shadow, SPACE) == 0);

@@ -40,6 +40,7 @@ static const uint16_t ports[64] = {
 };
 
 static struct pc fresh; /* as it was after its first reset */
+static const uint8_t zeros[IDE_BUFFER_SIZE];
 static uint64_t ring_credit;
 
 static struct pc *the_pc(void)
@@ -86,8 +87,8 @@ static void require_power_on(void)
 				!c->drive[k].in_end && !c->drive[k].out_end &&
 				!memcmp(c->drive[k].reg, f->drive[k].reg,
 					sizeof(c->drive[k].reg)) &&
-				!memcmp(c->drive[k].buffer, f->drive[k].buffer,
-					sizeof(c->drive[k].buffer)));
+				(!c->drive[k].disk ||
+				 !memcmp(c->drive[k].buffer, zeros, IDE_BUFFER_SIZE)));
 	}
 }
 

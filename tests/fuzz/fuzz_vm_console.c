@@ -2,8 +2,8 @@
  * A hostile guest on its console, and every way to look at it, against a copy of all it printed.
  * needs: core/vm_console.c lib/ring.c lib/printf.c
  *
- * The first byte is the ring's size. Then commands: a kind, a length, and for printing that many
- * bytes.
+ * The first byte is the ring's size, and whether it grows. Then commands: a kind, a length, and for
+ * printing that many bytes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -126,10 +126,22 @@ static void command(uint8_t what, uint8_t n, const uint8_t *bytes)
 	}
 }
 
+static void *grow(void *ctx, uint32_t size)
+{
+	void **larger = ctx;
+
+	require(!*larger && printed_n == ring_size - 1);
+	*larger = malloc(size);
+	require(*larger);
+	ring_size = size;
+	return *larger;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	uint8_t *out, *in;
+	void *larger = NULL;
 
 	if (size < 1)
 		return 0;
@@ -138,6 +150,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	in = malloc(64);
 	require(out && in);
 	vm_console_init(&con, out, ring_size, in, 64);
+	if (data[0] & 8)
+		vm_console_grow_to(&con, ring_size << (data[0] >> 4 & 3) << 1, grow, &larger);
 	printed_n = typed = taken = 0;
 	at = 0;
 	for (size_t i = 1; i + 2 <= size;) {
@@ -154,6 +168,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	vm_console_flush_partial(&con, on_line, &con);
 	require(!vm_console_partial(&con));
 	free(out);
+	free(larger);
 	free(in);
 	return 0;
 }

@@ -39,7 +39,8 @@ def pattern_of(lines):
             rows.append(r"(?:.*\n)*?")
             continue
         words = [r"[0-9a-f.]+" if re.fullmatch(r"[0-9a-f.]*[0-9][0-9a-f.]*", w) else re.escape(w) for w in line.split()]
-        rows.append(r" *" + r" +".join(words).replace(r"\.\.\.", r".*").replace("=1", r"=\d+") + r" *\n")
+        row = r" +".join(words).replace(r"\.\.\.", r".*")
+        rows.append(r" *" + re.sub(r"=1[0-9]*\b", r"=\\d+", row) + r" *\n")
     return "".join(rows)
 
 

@@ -25,6 +25,10 @@ def run_for(vm, seconds):
     vm.expect(r"slept \d+ us", timeout=300)
 
 
+def free_kib(vm):
+    return 4 * int(re.search(r"free +(\d+) frames", vm.ask("frames"))[1])
+
+
 def shares(vm, names, seconds):
     """Milliseconds that each had of the CPU meanwhile."""
     before = report(vm)
@@ -127,10 +131,23 @@ def test_64_vms_in_2_gib(boot, tmp_path):
 
 
 def test_one_more_vm_costs_little(boot, tmp_path):
+    """docs/limits.md: what it takes beside its RAM with one disk; and more once it has printed 8 KiB."""
     vm = boot_vms(boot, tmp_path, labos("a", disk1="", disk2=""))
     expect_prompts(vm, ["a"])
-    a = report(vm)["a"]
-    assert a["beside"] - a["overlay"] < 256
+    before = free_kib(vm)
+    vm.type("create " + vm.ask("config a").strip().replace("[vm a]", "[vm b]"))
+    vm.expect(r"\[b\] labos>", timeout=60)
+    cost = before - free_kib(vm) - 16384
+    assert cost == report(vm)["b"]["beside"] <= 80
+    focus(vm, 2, "b")
+    end = len(vm.text) + 12000
+    while len(vm.text) < end:
+        ask_labos(vm, "help")
+    unfocus(vm)
+    assert cost < before - free_kib(vm) - 16384 <= cost + 64 + 4
+    vm.send("\x012\x01r")
+    vm.expect(r"(?s)--- b .*to learn with.*labos> $", timeout=60)
+    unfocus(vm)
     power_off(vm)
 
 

@@ -34,7 +34,8 @@
 struct ram_disk {
 	struct disk disk;
 	uint8_t bytes[SECTORS * DISK_SECTOR];
-	uint64_t bad; /* this sector fails */
+	uint8_t *buffer; /* likewise on the heap */
+	uint64_t bad;	 /* this sector fails */
 	unsigned reads, writes;
 };
 
@@ -102,7 +103,12 @@ static void attach(unsigned drive)
 	}
 	r->bad = NO_SECTOR;
 	r->reads = r->writes = 0;
-	ide_attach(ide, drive, &r->disk, drive ? "SLAVE" : "MASTER-0123456789-ABCD", NULL);
+	free(r->buffer);
+	r->buffer = malloc(IDE_BUFFER_SIZE);
+	assert_non_null(r->buffer);
+	memset(r->buffer, 0xee, IDE_BUFFER_SIZE);
+	ide_attach(ide, drive, &r->disk, r->buffer, drive ? "SLAVE" : "MASTER-0123456789-ABCD",
+		   NULL);
 }
 
 /* `drives`: a bit for each. */
@@ -114,7 +120,7 @@ static void build(unsigned drives)
 	frames_init();
 	assert_int_equal(frames_add(0x200000, 0x200000), OK);
 	arena_init(&arena, FRAME_VM0);
-	io_bus_init(&bus, 0x10000);
+	assert_int_equal(io_bus_init(&bus, 0x10000, IO_BUS_REGION_MAX, &arena), OK);
 	free(ide);
 	ide = malloc(sizeof(*ide));
 	assert_non_null(ide);

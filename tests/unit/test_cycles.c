@@ -82,10 +82,11 @@ static void live(struct vm *vm)
 	if (!vm_is_on(vm))
 		return;
 	for (unsigned i = 0; i < PC_DISK_COUNT; i++) {
-		const struct disk *d = &vm->pc->disk[i];
+		const struct pc_disk *d = vm->pc->disk[i];
 
-		if (d->sectors)
-			assert_int_equal(d->write(d->ctx, random_below(100), 1, sector), OK);
+		if (d)
+			assert_int_equal(d->disk.write(d->disk.ctx, random_below(100), 1, sector),
+					 OK);
 	}
 	if (random_below(2))
 		assert_int_equal(manage_set_cpu(vm, random_below(RIG_CPUS)), OK);

@@ -44,7 +44,7 @@ static void build(const struct debug_ops *ops)
 	frames_init();
 	assert_int_equal(frames_add(0x200000, 0x200000), OK);
 	arena_init(&arena, FRAME_VM0);
-	io_bus_init(&bus, 0x10000);
+	assert_int_equal(io_bus_init(&bus, 0x10000, IO_BUS_REGION_MAX, &arena), OK);
 	memset(&debug, 0xee, sizeof(debug));
 	debug_init(&debug, ops);
 	for (unsigned i = 0; i < DEBUG_REGION_COUNT; i++) {

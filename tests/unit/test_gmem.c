@@ -285,6 +285,79 @@ static void test_random_slots_behave_as_a_model(void **state)
 	}
 }
 
+/* All of one piece of host memory, in which `at` is the number of the first page. */
+static int add_pages(uint64_t guest, uint64_t at, uint64_t pages, bool readonly)
+{
+	return gmem_add(&m, gpa(guest * P), pages * P, host[0] + at * P, readonly);
+}
+
+static void one_slot(uint64_t guest, uint64_t at, uint64_t pages)
+{
+	assert_int_equal(m.count, 1);
+	assert_int_equal(m.slot[0].gpa, guest * P);
+	assert_int_equal(m.slot[0].len, pages * P);
+	assert_ptr_equal(m.slot[0].host, host[0] + at * P);
+	assert_int_equal(m.largest, 0);
+	assert_ptr_equal(gmem_ptr_write(&m, gpa(guest * P), pages * P), host[0] + at * P);
+}
+
+static void test_neighbours_in_both_become_one(void **state)
+{
+	/* Which of the three parts comes when. */
+	static const uint8_t order[][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
+					   {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+	static const uint64_t first[] = {0, 3, 4}, pages[] = {3, 1, 4};
+
+	for (unsigned i = 0; i < array_count(order); i++) {
+		setup(state);
+		free(host[0]);
+		host[0] = malloc(8 * P);
+		for (unsigned k = 0; k < 3; k++)
+			assert_int_equal(add_pages(100 + first[order[i][k]], first[order[i][k]],
+						   pages[order[i][k]], false),
+					 OK);
+		one_slot(100, 0, 8);
+		assert_int_equal(add_pages(103, 3, 1, false), E_EXIST);
+	}
+}
+
+static void test_neighbours_in_one_only_stay_two(void **state)
+{
+	(void)state;
+	host[0] = malloc(16 * P);
+	assert_int_equal(add_pages(8, 8, 1, false), OK);
+	assert_int_equal(add_pages(9, 10, 1, false), OK); /* not beside it in the host */
+	assert_int_equal(add_pages(7, 6, 1, false), OK);
+	assert_int_equal(add_pages(11, 11, 1, false), OK); /* not in the guest */
+	assert_int_equal(add_pages(5, 5, 1, false), OK);
+	assert_int_equal(m.count, 5);
+	assert_null(gmem_ptr(&m, gpa(9 * P - 1), 2));
+	assert_int_equal(add_pages(12, 12, 1, true), OK); /* in both, but for who may write */
+	assert_int_equal(m.count, 6);
+	assert_null(gmem_ptr(&m, gpa(12 * P - 1), 2));
+	assert_int_equal(add_pages(13, 13, 1, true), OK);
+	assert_int_equal(m.count, 6);
+	assert_ptr_equal(gmem_ptr(&m, gpa(12 * P), 2 * P), host[0] + 12 * P);
+	assert_null(gmem_ptr_write(&m, gpa(13 * P), 1));
+}
+
+static void test_a_full_table_still_takes_neighbours(void **state)
+{
+	const uint64_t pages = 4 * GMEM_SLOT_MAX;
+
+	(void)state;
+	host[0] = malloc(pages * P);
+	for (uint64_t i = 0; i < pages; i += 4)
+		assert_int_equal(add_pages(i, i, 1, false), OK);
+	assert_int_equal(add_pages(2, 2, 1, false), E_NOMEM);
+	for (uint64_t i = 1; i < pages; i += 4)
+		assert_int_equal(add_pages(i, i, 1, false), OK);
+	assert_int_equal(m.count, GMEM_SLOT_MAX);
+	for (uint64_t i = 2; i < pages; i += 4)
+		assert_int_equal(add_pages(i, i, 2, false), OK);
+	one_slot(0, 0, pages);
+}
+
 #define t(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -299,6 +372,9 @@ int main(void)
 		t(test_a_copy_into_a_hole_changes_nothing),
 		t(test_writes_skip_readonly_bytes),
 		t(test_a_full_table),
+		t(test_neighbours_in_both_become_one),
+		t(test_neighbours_in_one_only_stay_two),
+		t(test_a_full_table_still_takes_neighbours),
 		t(test_random_slots_behave_as_a_model),
 	};
 

@@ -347,7 +347,7 @@ static void test_device_reset_function(void **state)
 	command(0xe7);
 	assert_true(line);
 	/* Nothing of the last guest's sectors is left. */
-	for (unsigned i = 0; i < sizeof(ide->drive[1].buffer); i++)
+	for (unsigned i = 0; i < IDE_BUFFER_SIZE; i++)
 		assert_int_equal(ide->drive[1].buffer[i], 0);
 }
 
@@ -393,7 +393,7 @@ static void test_a_disk_without_sectors_is_absent(void **state)
 	static const struct disk empty;
 
 	(void)state;
-	ide_attach(ide, 0, &empty, "EMPTY", NULL);
+	ide_attach(ide, 0, &empty, NULL, "EMPTY", NULL);
 	assert_int_equal(in(7), 0);
 	command(0x91);
 	assert_false(line);

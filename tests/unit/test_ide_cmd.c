@@ -99,7 +99,7 @@ static void test_identify_of_the_other_drive(void **state)
 	build(1);
 	identify(w);
 	assert_int_equal(w[93], 0x404b);
-	ide_attach(ide, 0, &ram_disk[0].disk, "",
+	ide_attach(ide, 0, &ram_disk[0].disk, ram_disk[0].buffer, "",
 		   "A model of more than forty characters, which is cut");
 	identify(w);
 	expect_text(w, 10, "                    ");
@@ -133,7 +133,7 @@ static void test_identify_of_large_and_small_disks(void **state)
 	for (unsigned i = 0; i < array_count(disk); i++) {
 		const struct disk d = {.sectors = disk[i].sectors};
 
-		ide_attach(ide, 0, &d, "", NULL);
+		ide_attach(ide, 0, &d, ram_disk[0].buffer, "", NULL);
 		identify(w);
 		assert_int_equal(w[1], disk[i].cylinders);
 		assert_int_equal(w[3], disk[i].heads);

@@ -167,7 +167,7 @@ static void test_an_empty_bus_reads_all_ones(void **state)
 
 	(void)state;
 	for (unsigned k = 0; k < 2; k++) {
-		io_bus_init(&bus, k ? MEM : PORTS);
+		assert_int_equal(io_bus_init(&bus, k ? MEM : PORTS, IO_BUS_REGION_MAX, &arena), OK);
 		for (unsigned frozen = 0; frozen < 2; frozen++) {
 			assert_int_equal(io_bus_read(&bus, 0, 1), 0xff);
 			assert_int_equal(io_bus_read(&bus, 0x1234, 2), 0xffff);
@@ -194,7 +194,7 @@ static void test_an_empty_bus_reads_all_ones(void **state)
 static void test_ports_reach_their_device_with_offset_and_size(void **state)
 {
 	(void)state;
-	io_bus_init(&bus, PORTS);
+	assert_int_equal(io_bus_init(&bus, PORTS, IO_BUS_REGION_MAX, &arena), OK);
 	add_ok(0, 0x3f8, 8, &ops_all);
 	add_ok(1, 0x400, 1, &ops_all);
 	add_ok(2, 0, 2, &ops_all);
@@ -222,7 +222,7 @@ static void test_an_access_across_the_end_is_nobodys(void **state)
 {
 	(void)state;
 	for (unsigned k = 0; k < 2; k++) {
-		io_bus_init(&bus, k ? MEM : PORTS);
+		assert_int_equal(io_bus_init(&bus, k ? MEM : PORTS, IO_BUS_REGION_MAX, &arena), OK);
 		add_ok(0, 0x3f8, 8, &ops_all);
 		add_ok(1, 0x400, 4, &ops_all); /* the neighbour gets no part of it either */
 		freeze();
@@ -245,7 +245,7 @@ static void test_an_access_across_the_end_is_nobodys(void **state)
 static void test_an_access_across_the_last_port_is_nobodys(void **state)
 {
 	(void)state;
-	io_bus_init(&bus, PORTS);
+	assert_int_equal(io_bus_init(&bus, PORTS, IO_BUS_REGION_MAX, &arena), OK);
 	add_ok(0, 0xfff0, 0x10, &ops_all);
 	add_ok(1, 0, 0x10, &ops_all); /* ports do not wrap around */
 	freeze();
@@ -259,7 +259,7 @@ static void test_an_access_across_the_last_port_is_nobodys(void **state)
 static void test_answers_are_cut_to_the_size(void **state)
 {
 	(void)state;
-	io_bus_init(&bus, MEM);
+	assert_int_equal(io_bus_init(&bus, MEM, IO_BUS_REGION_MAX, &arena), OK);
 	add_ok(0, 0x1000, 16, &ops_all);
 	freeze();
 	dev[0].answer = 0x8877665544332211;
@@ -278,7 +278,7 @@ static void test_answers_are_cut_to_the_size(void **state)
 static void test_sizes_that_a_device_lacks_are_split(void **state)
 {
 	(void)state;
-	io_bus_init(&bus, MEM);
+	assert_int_equal(io_bus_init(&bus, MEM, IO_BUS_REGION_MAX, &arena), OK);
 	add_ok(0, 0x1000, 16, &ops_byte);
 	add_ok(1, 0x2000, 16, &ops_word);
 	add_ok(2, 0x3000, 16, &ops_gap);
@@ -314,7 +314,7 @@ static void test_impossible_regions_are_refused(void **state)
 	struct io_region r = {0x60, 1, &ops_all, NULL, "no device"};
 
 	(void)state;
-	io_bus_init(&bus, PORTS);
+	assert_int_equal(io_bus_init(&bus, PORTS, IO_BUS_REGION_MAX, &arena), OK);
 	assert_int_equal(add(0, 0x60, 0, &ops_all), E_INVAL);
 	assert_int_equal(add(0, 0xffff, 2, &ops_all), E_INVAL);
 	assert_int_equal(add(0, 0x10000, 1, &ops_all), E_INVAL);
@@ -332,7 +332,8 @@ static void test_impossible_regions_are_refused(void **state)
 	assert_int_equal(add(1, 0x60, 1, &ops_all), E_INVAL);
 	assert_int_equal(io_bus_freeze(&bus, &arena), E_INVAL);
 	assert_int_equal(io_bus_read(&bus, 0xffff, 1), 0);
-	io_bus_init(&bus, ~0ull); /* the widest memory bus: sums must not wrap */
+	assert_int_equal(io_bus_init(&bus, ~0ull, IO_BUS_REGION_MAX, &arena),
+			 OK); /* the widest memory bus: sums must not wrap */
 	assert_int_equal(add(0, ~0ull - 1, 2, &ops_all), E_INVAL);
 	add_ok(0, ~0ull - 16, 16, &ops_all);
 	freeze();
@@ -344,7 +345,7 @@ static void test_impossible_regions_are_refused(void **state)
 static void test_overlaps_are_refused(void **state)
 {
 	(void)state;
-	io_bus_init(&bus, PORTS);
+	assert_int_equal(io_bus_init(&bus, PORTS, IO_BUS_REGION_MAX, &arena), OK);
 	add_ok(0, 0x100, 0x10, &ops_all);
 	assert_int_equal(add(1, 0x100, 0x10, &ops_all), E_EXIST);
 	assert_int_equal(add(1, 0x10f, 1, &ops_all), E_EXIST);
@@ -365,7 +366,7 @@ static void test_a_full_table(void **state)
 	(void)state;
 	for (unsigned k = 0; k < 2; k++) {
 		setup(state);
-		io_bus_init(&bus, k ? MEM : PORTS);
+		assert_int_equal(io_bus_init(&bus, k ? MEM : PORTS, IO_BUS_REGION_MAX, &arena), OK);
 		/* In an order that is neither rising nor falling. */
 		for (unsigned i = 0; i < IO_BUS_REGION_MAX; i++)
 			add_ok(i, (i * 37 % 64) * 0x100 + 0x80, 0x100, &ops_all);
@@ -385,17 +386,53 @@ static void test_a_full_table(void **state)
 	}
 }
 
+static void test_no_more_regions_than_there_is_room_for(void **state)
+{
+	(void)state;
+	for (unsigned k = 0; k < 2; k++)
+		for (unsigned max = 0; max < 4; max++) {
+			assert_int_equal(io_bus_init(&bus, k ? MEM : PORTS, max, &arena), OK);
+			for (unsigned i = 0; i < max; i++)
+				add_ok(i, 0x100 * (3 - i), 0x100, &ops_all);
+			assert_int_equal(add(5, 0x1000, 1, &ops_all), E_NOMEM);
+			freeze();
+			for (unsigned i = 0; i < max; i++)
+				assert_int_equal(io_bus_read(&bus, 0x100 * (3 - i), 1), i + 1);
+			assert_int_equal(io_bus_read(&bus, 0x1000, 1), 0xff);
+		}
+	expect_panic((void)!io_bus_init(&bus, PORTS, IO_BUS_REGION_MAX + 1, &arena), "max");
+}
+
+/* Port 0 is in each table's first place, region 1 behind the one for nobody. */
+static void test_the_lowest_and_the_highest_port(void **state)
+{
+	(void)state;
+	assert_int_equal(io_bus_init(&bus, PORTS, 2, &arena), OK);
+	add_ok(0, 0xffff, 1, &ops_all);
+	add_ok(1, 0, 1, &ops_all);
+	freeze();
+	assert_int_equal(io_bus_read(&bus, 0, 1), 2);
+	assert_int_equal(io_bus_read(&bus, 1, 1), 0xff);
+	assert_int_equal(io_bus_read(&bus, 0xfffe, 1), 0xff);
+	assert_int_equal(io_bus_read(&bus, 0xffff, 1), 1);
+	assert_null(io_bus_find(&bus, 0xffff, 2));
+}
+
 static void test_no_memory_for_the_tables(void **state)
 {
 	hpa_t frame;
 
 	(void)state;
-	io_bus_init(&bus, PORTS);
+	assert_int_equal(io_bus_init(&bus, PORTS, IO_BUS_REGION_MAX, &arena), OK);
 	add_ok(0, 0, 0x10000, &ops_all);
 	while (frames_alloc(0, FRAME_HV, &frame) == OK)
 		;
 	assert_int_equal(io_bus_freeze(&bus, &arena), E_NOMEM);
 	assert_false(bus.frozen);
+	assert_int_equal(io_bus_read(&bus, 0x60, 1), 0xff);
+	while (arena_alloc(&arena, 64, 1))
+		;
+	assert_int_equal(io_bus_init(&bus, PORTS, 1, &arena), E_NOMEM);
 }
 
 static void test_strings_go_to_the_device_in_one_piece(void **state)
@@ -404,7 +441,7 @@ static void test_strings_go_to_the_device_in_one_piece(void **state)
 	uint32_t v;
 
 	(void)state;
-	io_bus_init(&bus, PORTS);
+	assert_int_equal(io_bus_init(&bus, PORTS, IO_BUS_REGION_MAX, &arena), OK);
 	add_ok(0, 0x1f0, 8, &ops_many);
 	freeze();
 	dev[0].answer = 0x1000;
@@ -435,7 +472,7 @@ static void test_strings_to_devices_without_many(void **state)
 	uint8_t buf[33];
 
 	(void)state;
-	io_bus_init(&bus, PORTS);
+	assert_int_equal(io_bus_init(&bus, PORTS, IO_BUS_REGION_MAX, &arena), OK);
 	add_ok(0, 0x60, 8, &ops_all);
 	add_ok(1, 0x70, 8, &ops_many_byte);
 	freeze();
@@ -474,7 +511,7 @@ static void test_a_device_that_lies_about_items_is_our_fault(void **state)
 	static uint8_t buf[64];
 
 	(void)state;
-	io_bus_init(&bus, PORTS);
+	assert_int_equal(io_bus_init(&bus, PORTS, IO_BUS_REGION_MAX, &arena), OK);
 	add_ok(0, 0x60, 8, &ops_many);
 	freeze();
 	for (unsigned k = 0; k < 2; k++) {
@@ -489,7 +526,7 @@ static void test_a_device_that_lies_about_items_is_our_fault(void **state)
 static void test_memory_remembers_the_last_hit_without_sticking(void **state)
 {
 	(void)state;
-	io_bus_init(&bus, MEM);
+	assert_int_equal(io_bus_init(&bus, MEM, IO_BUS_REGION_MAX, &arena), OK);
 	add_ok(0, 0xfee00000, 0x1000, &ops_all);
 	add_ok(1, 0xfec00000, 0x1000, &ops_all);
 	add_ok(2, 0xa0000, 0x20000, &ops_all);
@@ -521,6 +558,8 @@ int main(void)
 		t(test_impossible_regions_are_refused),
 		t(test_overlaps_are_refused),
 		t(test_a_full_table),
+		t(test_no_more_regions_than_there_is_room_for),
+		t(test_the_lowest_and_the_highest_port),
 		t(test_no_memory_for_the_tables),
 		t(test_strings_go_to_the_device_in_one_piece),
 		t(test_strings_to_devices_without_many),

@@ -203,6 +203,24 @@ static void test_a_vm_that_is_paused_or_not_started_keeps_the_focus(void **state
 	assert_true(mux_has_focus());
 }
 
+/* More than the ring is at first. */
+static void test_a_replay_is_of_much(void **state)
+{
+	char line[32];
+
+	(void)state;
+	keys_type(CTRL_A "2");
+	for (unsigned i = 0; i < 4000; i++) {
+		snprintf(line, sizeof(line), "the line %04u\n", i);
+		print(1, line);
+	}
+	clear();
+	keys_type(CTRL_A "r");
+	assert_true(host.len >= 4000 * 14);
+	assert_non_null(strstr(host.out, "the line 0000\n"));
+	assert_non_null(strstr(host.out, "the line 3999\n"));
+}
+
 static void test_a_vm_that_goes_away_gives_the_focus_back(void **state)
 {
 	(void)state;
@@ -402,6 +420,7 @@ int main(void)
 		T(test_focus_begins_with_what_was_not_shown),
 		T(test_the_shell_comes_back_when_the_vm_ends),
 		T(test_a_vm_that_is_paused_or_not_started_keeps_the_focus),
+		T(test_a_replay_is_of_much),
 		T(test_a_vm_that_goes_away_gives_the_focus_back),
 		T(test_all_that_was_printed_comes_before_the_message),
 		T(test_in_focus_too),

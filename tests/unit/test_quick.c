@@ -93,9 +93,10 @@ static void device_write(void *dev, uint64_t offset, unsigned size, uint64_t val
 
 static const struct io_ops device_ops = {
 	.read = device_read, .write = device_write, .sizes = 1 | 4};
-static const struct io_region region = {0x100, 8, &device_ops, &device.dev, "device"};
-static const struct io_region nobody = {.name = "nobody"};
-static const struct io_region *port_page[256], *empty_page[256];
+static struct io_region regions[] = {{.name = "nobody"},
+				     {0x100, 8, &device_ops, &device.dev, "device"}};
+static uint16_t port_page[256], empty_page[256];
+static const uint16_t *port_pages[256];
 
 static struct cpuid_regs host_cpuid(void *ctx, uint32_t leaf, uint32_t subleaf)
 {
@@ -120,10 +121,11 @@ static int setup(void **state)
 	cpuid_policy_build(&vm.cpuid, &config, &ops);
 	msr_policy_init(&vv.msr, &msr_ops, v, &vm.cpuid);
 	for (unsigned i = 0; i < 256; i++) {
-		empty_page[i] = &nobody;
-		port_page[i] = i < 8 ? &region : &nobody;
-		vm.ports.page[i] = i == 1 ? port_page : empty_page;
+		port_page[i] = i < 8 ? sizeof(regions[0]) : 0;
+		port_pages[i] = i == 1 ? port_page : empty_page;
 	}
+	vm.ports.region = regions;
+	vm.ports.page = port_pages;
 	device.calls = 0;
 	device.raises = 0;
 	stops = 0;

@@ -232,6 +232,7 @@ static void test_config(void **state)
 static void test_info(void **state)
 {
 	static struct shared_region box = {.name = "box", .at = 0xd0000000, .size = 64 << 10};
+	static struct pc_disk disk;
 
 	(void)state;
 	vms[0]->config.mem = 1 << 20;
@@ -243,8 +244,9 @@ static void test_info(void **state)
 	vms[0]->vcpu[0].stats.kind[EXIT_PORT].count = 4;
 	vms[0]->zero_tsc = 1000;
 	vms[0]->paused_tsc = 90001000;
-	vms[0]->pc->disk[1].sectors = 2048;
-	vms[0]->pc->overlay[1].page_count = 3;
+	vms[0]->pc->disk[1] = &disk;
+	disk.disk.sectors = 2048;
+	disk.overlay.page_count = 3;
 	says("info one", "one, VM 1, running\n");
 	says("info one", "1024 KiB, and 12 KiB beside it\n");
 	says("info one", "weight 42\n");
@@ -266,6 +268,7 @@ static void test_info(void **state)
 
 static void test_devices(void **state)
 {
+	static struct pc_disk disk[2];
 	struct pc *pc = vms[1]->pc;
 
 	(void)state;
@@ -278,11 +281,13 @@ static void test_devices(void **state)
 	pc->serial.lsr = 0x60;
 	pc->serial.divisor = 12;
 	pc->rtc.cmos[9] = 0x26;
-	pc->ide[0].drive[1].disk = &pc->disk[1];
-	pc->disk[1].sectors = 4096;
-	pc->overlay[1].page_count = 7;
-	pc->ide[1].drive[0].disk = &pc->disk[2];
-	pc->overlay[2].page_count = 11;
+	pc->disk[1] = &disk[0];
+	pc->disk[2] = &disk[1];
+	pc->ide[0].drive[1].disk = &disk[0].disk;
+	disk[0].disk.sectors = 4096;
+	disk[0].overlay.page_count = 7;
+	pc->ide[1].drive[0].disk = &disk[1].disk;
+	disk[1].overlay.page_count = 11;
 	says("devices two", "IDE 1.0     written: 11 pages");
 	says("devices two", "PIC master  IRR 00 ISR 12 IMR fb");
 	says("devices two", "vectors from 28");

@@ -34,8 +34,8 @@ static int setup(void **state)
 	arena_init(&arena, FRAME_VM0);
 	memset(&dev, 0xee, sizeof(dev));
 	testdev_init(&dev);
-	io_bus_init(&ports, 0x10000);
-	io_bus_init(&memory, 1ull << 40);
+	assert_int_equal(io_bus_init(&ports, 0x10000, 1, &arena), OK);
+	assert_int_equal(io_bus_init(&memory, 1ull << 40, 1, &arena), OK);
 	r = testdev_port_region(&dev, BASE);
 	assert_int_equal(io_bus_add(&ports, &r), OK);
 	r = testdev_mmio_region(&dev, PAGE);

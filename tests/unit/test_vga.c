@@ -28,7 +28,7 @@ static int setup(void **state)
 	frames_init();
 	assert_int_equal(frames_add(0x200000, 0x200000), OK);
 	arena_init(&arena, FRAME_VM0);
-	io_bus_init(&bus, 0x10000);
+	assert_int_equal(io_bus_init(&bus, 0x10000, IO_BUS_REGION_MAX, &arena), OK);
 	memset(&vga, 0xee, sizeof(vga));
 	vga_init(&vga);
 	for (unsigned i = 0; i < VGA_REGION_COUNT; i++) {

@@ -13,6 +13,7 @@
 
 static struct {
 	bool none_left;
+	bool pieces; /* RAM in single pages, no two of them neighbours */
 	unsigned destroyed;
 } memory;
 
@@ -27,10 +28,16 @@ void *arena_alloc(struct arena *a, size_t size, size_t align)
 	return memory.none_left ? NULL : block_new(size, align);
 }
 
-int arena_blocks(struct arena *a, uint64_t size,
-		 int (*got)(void *ctx, uint64_t offset, hpa_t base, uint64_t len), void *ctx)
+int arena_blocks(struct arena *a, uint64_t size, arena_got_fn *got, void *ctx)
 {
+	uint8_t *p = memory.pieces ? block_new(2 * size, PAGE_SIZE) : NULL;
+	int err = OK;
+
 	(void)a;
+	for (uint64_t at = 0; p && !err && at < size; at += PAGE_SIZE)
+		err = got(ctx, at, virt_to_phys(p + 2 * at), PAGE_SIZE);
+	if (p)
+		return err;
 	return got(ctx, 0, virt_to_phys(block_new(size, PAGE_SIZE)), size);
 }
 
@@ -90,6 +97,10 @@ static void test_a_start_that_fails_leaves_it_off(void **state)
 	vm = vm_new("a", VM_RESTART_RESET);
 	host.boot_error = E_INVAL;
 	assert_int_equal(vm_start(vm), E_INVAL);
+	assert_int_equal(host.loads, 1);
+	assert_int_equal(host.resets, 0);
+	assert_true(fake_irqs_on);
+	assert_true(atomic_load(&vm->vcpu->stopped));
 	assert_int_equal(atomic_load(&vm->state), VM_CREATED);
 	assert_int_equal(host.adds, 0);
 	assert_int_equal(host.pc_stops, 1);
@@ -372,6 +383,25 @@ static void test_numbers_are_used_again(void **state)
 	assert_int_equal(host.detached, 3);
 }
 
+static void test_too_many_pieces_are_said_to_be_that(void **state)
+{
+	struct vm_config c = {.name = "a", .mem = PAGE_SIZE * (GMEM_SLOT_MAX + 1), .cpus = 1};
+
+	(void)state;
+	memory.pieces = true;
+	assert_int_equal(vm_create(&c, &(struct vm_image){0}, NULL), E_NOMEM);
+	assert_non_null(
+		strstr(fake_log_line,
+		       "VM a cannot be made: memory is in too many pieces (260 KiB wanted"));
+	assert_int_equal(memory.destroyed, 1);
+	memory.none_left = true;
+	assert_int_equal(vm_create(&c, &(struct vm_image){0}, NULL), E_NOMEM);
+	assert_non_null(strstr(fake_log_line, "VM a cannot be made: no memory (260 KiB wanted"));
+	memory.none_left = false;
+	c.mem -= PAGE_SIZE;
+	assert_int_equal(vm_create(&c, &(struct vm_image){0}, NULL), OK);
+}
+
 static void test_a_creation_that_fails_leaves_nothing(void **state)
 {
 	struct vm_config c = {.name = "a", .mem = 1 << 20, .cpus = 1};
@@ -416,6 +446,7 @@ int main(void)
 		T(test_a_restart_that_fails_is_an_end),
 		T(test_time_goes_on_where_it_was_paused),
 		T(test_numbers_are_used_again),
+		T(test_too_many_pieces_are_said_to_be_that),
 		T(test_a_creation_that_fails_leaves_nothing),
 	};
 

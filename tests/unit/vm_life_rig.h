@@ -38,8 +38,8 @@ struct vm *children[VM_MAX];
 static struct {
 	char text[8192]; /* all lines of the log */
 	uint64_t window; /* what 10 s are in TSC ticks */
-	int boot_error;	 /* of pc_boot */
-	unsigned boots, resets, pc_stops, flushes, wakes, adds, removes, detached;
+	int boot_error;	 /* of pc_load */
+	unsigned loads, boots, resets, pc_stops, flushes, wakes, adds, removes, detached;
 	uint32_t state_at_wake;
 	void (*after_start)(void); /* what happens on the VM's CPU before the caller goes on */
 	void *block[BLOCKS_MAX];
@@ -183,11 +183,25 @@ void pc_stop(struct pc *pc)
 	host.pc_stops++;
 }
 
-int pc_boot(struct vm *vm)
+/* It may take long: other things go on meanwhile, and nothing has begun. */
+int pc_load(struct vm *vm, struct pc_start *start)
 {
-	assert_true(vm->vcpu->v.virt->loaded);
-	host.boots++;
+	assert_true(fake_irqs_on);
+	assert_false(vm->vcpu->v.virt->loaded);
+	assert_true(atomic_load(&vm->vcpu->stopped));
+	host.loads++;
+	assert_int_equal(host.resets, host.boots);
+	*start = (struct pc_start){.ip = host.loads};
 	return host.boot_error;
+}
+
+void pc_start(struct vm *vm, const struct pc_start *start)
+{
+	assert_false(fake_irqs_on);
+	assert_true(vm->vcpu->v.virt->loaded);
+	assert_int_equal(start->ip, host.loads);
+	host.boots++;
+	assert_int_equal(host.resets, host.boots);
 }
 
 void sched_unload(void)
@@ -241,6 +255,7 @@ static inline int life_setup(void **state)
 	machine.backend = &fake_backend;
 	cpu_count = 1;
 	fake_cpu_become(0);
+	fake_irqs_on = true;
 	memset(&host, 0, sizeof(host));
 	host.window = ~0ul;
 	return 0;

@@ -12,6 +12,7 @@
 #define IDE_REGION_COUNT 2u
 #define IDE_DRIVE_COUNT	 2u
 #define IDE_BLOCK_MAX	 8u /* sectors that READ and WRITE MULTIPLE move at a time */
+#define IDE_BUFFER_SIZE	 (IDE_BLOCK_MAX * DISK_SECTOR)
 
 enum ide_port {
 	IDE_PRIMARY_COMMAND = 0x1f0,   /* eight ports; IRQ14 */
@@ -49,8 +50,8 @@ struct ide_drive {
 	struct ide_geometry geometry;
 	uint8_t multiple; /* sectors, 0: READ and WRITE MULTIPLE are off */
 	bool write_cache, look_ahead, standby;
-	bool keep; /* a software reset leaves the settings alone */
-	uint8_t buffer[IDE_BLOCK_MAX * DISK_SECTOR];
+	bool keep;	 /* a software reset leaves the settings alone */
+	uint8_t *buffer; /* of IDE_BUFFER_SIZE; where there is a disk */
 };
 
 struct ide_channel {
@@ -67,11 +68,12 @@ struct ide_channel {
 void ide_init(struct ide_channel *c, const struct ide_ops *ops, uint16_t command, uint16_t control);
 
 /*
- * Before the guest runs: makes `disk`, which is kept, drive 0 or 1. The texts are what IDENTIFY
- * DEVICE says, cut to 20 and 40 characters; `model` NULL: "CRVM DISK".
+ * Before the guest runs: makes `disk`, which is kept, drive 0 or 1; so is `buffer`, the drive's own
+ * IDE_BUFFER_SIZE bytes. The texts are what IDENTIFY DEVICE says, cut to 20 and 40 characters;
+ * `model` NULL: "CRVM DISK".
  */
-void ide_attach(struct ide_channel *c, unsigned drive, const struct disk *disk, const char *serial,
-		const char *model);
+void ide_attach(struct ide_channel *c, unsigned drive, const struct disk *disk, uint8_t *buffer,
+		const char *serial, const char *model);
 
 /* What to add to the VM's port bus: region `i` < IDE_REGION_COUNT. */
 struct io_region ide_region(struct ide_channel *c, unsigned i);
