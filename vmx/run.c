@@ -332,12 +332,22 @@ void vmx_quick_init(struct vcpu *v)
 		vv->quick[REASON_EPT_VIOLATION] = vmx_quick_all;
 }
 
-void vmx_prepare(struct vcpu *v)
+/* Before each entry that does not follow a quick exit of the same vCPU. */
+static inline void prepare(struct vcpu *v)
 {
 	if (unlikely(v->virt->quick_from != v->quick))
 		vmx_quick_init(v);
 	arm_preemption_timer(v);
 	v->exit.interrupted = (struct event){0};
+}
+
+struct vcpu *vmx_pass(struct vcpu *v)
+{
+	struct vcpu *to = v->quick->pass(v);
+
+	if (to)
+		prepare(to);
+	return to;
 }
 
 struct vcpu *vmx_run(struct vcpu *v)
@@ -347,7 +357,7 @@ struct vcpu *vmx_run(struct vcpu *v)
 	struct vcpu_exit *e;
 	uint32_t reason;
 
-	vmx_prepare(v);
+	prepare(v);
 	stay = vmx_enter(v, v->virt);
 	v = stay.v;
 	vv = v->virt;

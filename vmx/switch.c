@@ -146,12 +146,3 @@ void vmx_vcpu_switch(struct vcpu *from_vcpu, struct vcpu *to_vcpu)
 	make_current(to);
 	flush_tlb(to);
 }
-
-struct vcpu *vmx_pass(struct vcpu *v)
-{
-	struct vcpu *to = v->quick->pass(v);
-
-	if (to)
-		vmx_prepare(to);
-	return to;
-}

@@ -117,8 +117,6 @@ void vmx_vcpu_switch(struct vcpu *from, struct vcpu *to);
 void vmx_flush_tlb(struct vcpu *v);
 /* Whether the guest has DR0 to DR3 for itself. The vCPU is loaded. */
 void vmx_debug_regs_live(struct virt_vcpu *vv, bool live);
-/* From entry.S, behind a QUICK_PASS: whom to enter now; NULL: run() is over. */
-struct vcpu *vmx_pass(struct vcpu *v);
 
 /* regs.c */
 uint64_t vmx_get_reg(struct vcpu *v, enum vcpu_reg reg);
@@ -134,8 +132,8 @@ bool vmx_msr_live(uint32_t msr);
 
 /* run.c */
 struct vcpu *vmx_run(struct vcpu *v);
-/* Before each entry that does not follow a quick exit of the same vCPU. */
-void vmx_prepare(struct vcpu *v);
+/* From entry.S, behind a QUICK_PASS: whom to enter now; NULL: run() is over. */
+struct vcpu *vmx_pass(struct vcpu *v);
 void vmx_skip_insn(struct vcpu *v);
 void vmx_quick_init(struct vcpu *v);
 int vmx_quick_all(struct vcpu *v, uint32_t reason); /* entry.S */
