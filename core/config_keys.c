@@ -17,6 +17,7 @@
 #define MEMORY_MAX (3ul << 30)	 /* devices lie above */
 #define AT_MAX	   0xf0000ul	 /* the highest segment of real mode that is whole, about */
 #define DISK_MAX   (128ul << 30) /* what 28 bits of a sector's number reach */
+#define WRITES_MIN (64ul << 10)
 #define WEIGHT_MAX 1000
 
 /* What a guest's own devices do not need: not the timer, keyboard, clock, cascade, FPU. */
@@ -329,6 +330,13 @@ static const struct config_key keys[] = {
 	DISK_ROW(1),
 	DISK_ROW(2),
 	DISK_ROW(3),
+	[CONFIG_WRITES] = {.name = "writes",
+			   .set = set_u64,
+			   .offset = MEMBER(writes),
+			   .min = WRITES_MIN,
+			   .max = DISK_MAX,
+			   .step = PAGE_SIZE,
+			   .valid = "64K to 128G, in steps of 4K"},
 	[CONFIG_SHARED] = {.name = "shared",
 			   .set = set_shared,
 			   .min = PAGE_SIZE,

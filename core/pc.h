@@ -76,6 +76,8 @@ struct pc {
 	struct pc_alarm alarm[PC_ALARM_COUNT];
 	struct irq_source irq;
 	struct pc_disk *disk[PC_DISK_COUNT]; /* NULL: none */
+	uint64_t written;		     /* bytes that overlays have taken */
+	bool limit_told;		     /* that it may not take more */
 	uint8_t *spare_page, *spare_end;     /* for overlays: pc_disks.c */
 };
 

@@ -14,6 +14,22 @@
 /* Overlays grow while the VM runs; this much stays for everybody else. */
 #define FREE_MIN_FRAMES (8ul << 20 >> 12)
 #define CHUNK_ORDER	2 /* pages are taken 4 at a time, each chunk has a descriptor */
+#define CHUNK_SIZE	(PAGE_SIZE << CHUNK_ORDER)
+
+/* Whether the VM may have so much more for what it writes; a log line the first time it may not. */
+static bool may_take(struct pc *pc, uint64_t size)
+{
+	const uint64_t limit = pc->vm->config.writes;
+
+	if (!limit || pc->written + size <= limit)
+		return true;
+	if (!pc->limit_told)
+		log_warn("VM %s: what it has written to its disks takes %lu KiB (writes = %lu KiB "
+			 "in its configuration): from now on writes fail that need more",
+			 pc->vm->name, pc->written / 1024, limit / 1024);
+	pc->limit_told = true;
+	return false;
+}
 
 /* The VM's CPU, in an exit, or the boot CPU before the VM runs. */
 static void *page_alloc(void *ctx)
@@ -23,11 +39,12 @@ static void *page_alloc(void *ctx)
 	hpa_t chunk;
 
 	if (page == pc->spare_end) {
-		if (frames_count(FRAME_FREE) < FREE_MIN_FRAMES ||
+		if (!may_take(pc, CHUNK_SIZE) || frames_count(FRAME_FREE) < FREE_MIN_FRAMES ||
 		    arena_frames(&pc->vm->arena, CHUNK_ORDER, &chunk))
 			return NULL;
 		page = phys_to_virt(chunk);
-		pc->spare_end = page + (PAGE_SIZE << CHUNK_ORDER);
+		pc->spare_end = page + CHUNK_SIZE;
+		pc->written += CHUNK_SIZE;
 	}
 	pc->spare_page = page + PAGE_SIZE;
 	return page;

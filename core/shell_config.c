@@ -91,6 +91,10 @@ bool shell_config_text(const struct vm_config *c, char *text, size_t size)
 	add(&t, "[vm %s]; memory = ", c->name);
 	add_size(&t, c->mem);
 	add_boot(&t, c);
+	if (c->writes) {
+		add(&t, "; writes = ");
+		add_size(&t, c->writes);
+	}
 	for (unsigned i = 0; i < c->shared_count; i++)
 		add_shared(&t, &c->shared[i]);
 	if (c->cpu >= 0)
@@ -109,6 +113,8 @@ bool shell_config_text(const struct vm_config *c, char *text, size_t size)
 		add(&t, "; restart = %s", restarts[c->restart]);
 	if (c->exit_port)
 		add(&t, "; exit-port = on");
+	if (c->privileged)
+		add(&t, "; privileged = yes");
 	return t.length < size;
 }
 

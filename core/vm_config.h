@@ -89,6 +89,7 @@ struct vm_config {
 	struct vm_config_ref firmware; /* DISK */
 
 	struct vm_config_disk disk[VM_DISK_COUNT];
+	uint64_t writes; /* bytes of memory that what it writes to them may take; 0: no limit */
 
 	unsigned shared_count;
 	struct vm_config_shared shared[VM_SHARED_COUNT_MAX];

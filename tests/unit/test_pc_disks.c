@@ -10,6 +10,8 @@
  */
 #include "pc_rig.h"
 
+#include "../fake/panic.h"
+
 enum { IDE_DATA, IDE_ERROR, IDE_COUNT, IDE_LBA0, IDE_LBA1, IDE_LBA2, IDE_DEVICE, IDE_STATUS };
 enum { IDE_ERR = 1, IDE_DRQ = 8, IDE_ABRT = 4, IDE_READ = 0x20, IDE_WRITE = 0x30 };
 
@@ -110,6 +112,31 @@ static void test_writes_fail_when_memory_is_short(void **state)
 	assert_int_equal(ide_write(0x1f0, 0, lba, 3) & IDE_ERR, 0);
 }
 
+static void test_a_vm_may_be_limited_in_what_it_writes(void **state)
+{
+	uint64_t frames;
+	uint32_t lba = 0;
+
+	(void)state;
+	blank_disk(0, 64 << 20);
+	blank_disk(1, 64 << 20);
+	pc_machine.vm.config.writes = 64 << 10;
+	build();
+	frames = pc_machine.frames;
+	/* 16 pages: two tables, and 14 of data. */
+	for (; lba < 14 * 8; lba += 8)
+		assert_int_equal(ide_write(0x1f0, 0, lba, 1) & IDE_ERR, 0);
+	assert_int_equal(ide_write(0x1f0, 0, lba, 1) & IDE_ERR, IDE_ERR);
+	assert_int_equal(pc_in(0x1f1, 1), IDE_ABRT);
+	assert_non_null(strstr(fake_log_line, "writes = 64 KiB"));
+	assert_int_equal(ide_write(0x1f0, 1, 0, 1) & IDE_ERR, IDE_ERR);
+	assert_int_equal(frames - pc_machine.frames, 16);
+	/* Pages that are there can be written, and all can be read. */
+	assert_int_equal(ide_write(0x1f0, 0, 8, 2) & IDE_ERR, 0);
+	expect_sector(0x1f0, 0, 8, 2);
+	expect_sector(0x1f0, 0, lba, 0);
+}
+
 /* --- Bad configurations ------------------------------------------------------------------- */
 
 static void test_a_module_that_is_not_there_is_no_blank_disk(void **state)
@@ -144,6 +171,7 @@ int main(void)
 		T(test_a_sector_written_is_read_back),
 		T(test_each_disk_is_where_it_belongs),
 		T(test_writes_fail_when_memory_is_short),
+		T(test_a_vm_may_be_limited_in_what_it_writes),
 		T(test_a_module_that_is_not_there_is_no_blank_disk),
 		T(test_a_disk_that_cannot_be_opened_is_an_error),
 		T(test_no_memory_is_an_error),

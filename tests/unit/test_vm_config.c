@@ -217,7 +217,7 @@ static void test_each_key_once(void **state)
 static void test_unknown_words(void **state)
 {
 	static const char known[] = "; known: name memory cpus cpu boot at cmdline module disk0 "
-				    "disk1 disk2 disk3 shared firmware console ticks vpid "
+				    "disk1 disk2 disk3 writes shared firmware console ticks vpid "
 				    "weight autostart restart exit-port privileged";
 	char message[240];
 

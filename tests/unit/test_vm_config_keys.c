@@ -33,6 +33,7 @@ static void test_defaults(void **state)
 	assert_int_equal(c->ticks, VM_TICKS_CATCHUP);
 	assert_true(c->vpid);
 	assert_int_equal(c->weight, 100);
+	assert_int_equal(c->writes, 0);
 	assert_true(c->autostart);
 	assert_int_equal(c->restart, VM_RESTART_RESET);
 	assert_false(c->exit_port);
@@ -89,6 +90,8 @@ static void test_limits_are_inclusive(void **state)
 	assert_int_equal(good(section("cpu = 0"))->cpu, 0);
 	assert_int_equal(good(section("cpu = 63"))->cpu, (int)CPU_MAX - 1);
 	assert_int_equal(good(section("cpu = any"))->cpu, -1);
+	assert_int_equal(good(section("writes = 64K"))->writes, 65536);
+	assert_int_equal(good(section("writes = 128G"))->writes, 128ul << 30);
 	assert_int_equal(good(section("weight = 1"))->weight, 1);
 	assert_int_equal(good(section("weight = 1000"))->weight, 1000);
 	assert_int_equal(good(section("disk1 = blank:512"))->disk[1].size, 512);
@@ -174,6 +177,9 @@ static void test_bad_values(void **state)
 		{"cpu",
 		 "any, or the number of a physical CPU, 0 to 63",
 		 {"64", "-1", "a", "4294967296", "0x100000000", "1.5", "ANY", "0x", "all"}},
+		{"writes",
+		 "64K to 128G, in steps of 4K",
+		 {"0", "60K", "66K", "0x2000001000", "all"}},
 		{"weight", "1 to 1000", {"0", "1001", "1K", "4294967297", "-1", "half", "1.5"}},
 		{"disk0",
 		 disk,

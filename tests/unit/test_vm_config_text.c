@@ -208,9 +208,10 @@ static void test_entries(void **state)
 		"2:10: a: memory = '': must be 64K to 3G, in steps of 4K");
 	refused(section("memory == 1M"),
 		"2:9: a: memory = '= 1M': must be 64K to 3G, in steps of 4K");
-	refused(section("= 1M"), "2:1: a: unknown key ''; known: memory cpus cpu boot kernel at "
-				 "cmdline module disk0 disk1 disk2 disk3 shared firmware console "
-				 "ticks vpid weight autostart restart exit-port privileged");
+	refused(section("= 1M"),
+		"2:1: a: unknown key ''; known: memory cpus cpu boot kernel at "
+		"cmdline module disk0 disk1 disk2 disk3 writes shared firmware console "
+		"ticks vpid weight autostart restart exit-port privileged");
 }
 
 static void test_quotes(void **state)
