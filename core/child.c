@@ -49,8 +49,7 @@ static int build(struct vm *vm, struct vm *parent)
 
 	if (!c)
 		return E_NOMEM;
-	*c = (struct child){
-		.vm = vm, .parent = parent, .parent_life = parent->life, .out = gpa(~0ul)};
+	*c = (struct child){.vm = vm, .parent = parent, .parent_life = parent->life};
 	c->irq = (struct irq_source){irq_peek, irq_ack, c};
 	vm->child = c;
 	vm->child_ops = &child_ops;
@@ -78,7 +77,6 @@ int child_create(struct vm *parent, unsigned *number)
 		i++;
 	if (slot == VM_MAX || i == VM_CHILD_MAX)
 		return E_NOMEM;
-	sched_unload();
 	arena_init(&arena, (frame_owner_t)(FRAME_VM0 + slot));
 	vm = arena_alloc(&arena, sizeof(*vm), 64);
 	if (vm) {
@@ -260,6 +258,8 @@ int child_add_vcpu(struct child *c, uint64_t entry, unsigned mode)
 	err = io_bus_freeze(&c->vm->ports, &c->vm->arena);
 	if (!err)
 		err = io_bus_freeze(&c->vm->mmio, &c->vm->arena);
+	/* What it makes is as at reset, and so are the CPU's own registers then. */
+	sched_unload();
 	if (!err)
 		err = vm_build_vcpu(c->vm);
 	c->broken = err != OK;

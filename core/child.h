@@ -32,7 +32,8 @@ struct child {
 	bool packet_ready; /* what it left for is in `packet`: */
 	uint32_t packet_len;
 	struct hypercall_packet packet;
-	gpa_t out;	/* where the parent wants it: RAM; before the first, nowhere */
+	gpa_t out; /* where the parent wants it: RAM, if out_ok */
+	bool out_ok;
 	void *out_here; /* the same, if it is in one piece */
 
 	struct child_port port[HYPERCALL_TRAP_MAX]; /* by their traps' numbers */

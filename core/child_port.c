@@ -12,6 +12,7 @@
 #include "child.h"
 #include "emu_priv.h"
 #include "exits.h"
+#include "machine.h"
 #include "quick.h"
 
 static struct child *child_of(void *dev)
@@ -116,6 +117,9 @@ static enum exit_action ins(struct child *c, struct vm_vcpu *vv, uint64_t key)
 	if (count < c->packet.io.count)
 		c->packet.io.count = (uint32_t)count;
 	child_packet(c, HYPERCALL_PACKET_IO, key, e->port.port, PACKET_IO_DATA);
+	/* Its breakpoint was met already: SDM Vol. 3C, "Saving RIP, RSP, RFLAGS, and SSP". */
+	machine.backend->set_reg(&vv->v, REG_RFLAGS,
+				 machine.backend->get_reg(&vv->v, REG_RFLAGS) | FLAG_RF);
 	return ACT_HOLD;
 }
 

@@ -132,7 +132,7 @@ static void child_end(struct vm_vcpu *vv, struct vm_vcpu *parent)
 		child_packet(c, HYPERCALL_PACKET_HALT, 0, 0, PACKET_HEAD);
 		answer_packet(c, parent);
 	} else if (atomic_load(&parent->v.requests) & (REQ_IRQ | REQ_NMI) ||
-		   parent->events.irq_window) {
+		   parent->events.irq_window || parent->events.nmi) {
 		c->halted = vv->blocked;
 		answer(parent, HYPERCALL_PACKET_NONE);
 	}
@@ -159,11 +159,12 @@ int child_resume(struct child *c, gpa_t out)
 
 	if (!vv || c->broken || atomic_load(&vv->stopped))
 		return E_BUSY;
-	/* A VM's memory stays what it is: asked once is enough. */
-	if (unlikely(out.v != c->out.v)) {
+	/* A VM's memory stays what it is: asked once is enough. Before that, `out` is nowhere. */
+	if (unlikely(out.v != c->out.v || !c->out_ok)) {
 		if (!gmem_has(&c->parent->mem, out, sizeof(c->packet)))
 			return E_FAULT;
 		c->out = out;
+		c->out_ok = true;
 		c->out_here = gmem_ptr_write(&c->parent->mem, out, sizeof(c->packet));
 	}
 	vv->blocked = c->halted; /* it looks whether that has ended */

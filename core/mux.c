@@ -239,8 +239,13 @@ static void type(struct vm *vm, const uint8_t *bytes, unsigned n)
 
 void mux_focus(struct vm *vm)
 {
-	if (!focus)
+	if (!focus) {
+		/* What has been read of a line is not shown again. */
+		spin_lock(&mux_lock);
+		vm_console_flush_partial(&vm->console, show_line, vm);
+		spin_unlock(&mux_lock);
 		log_raw("\n", 1);
+	}
 	console_set_input("");
 	log_hold(true);
 	spin_lock(&mux_lock);

@@ -11,6 +11,7 @@
 #include "vm.h"
 
 #define SLICE_NS 10000000ul
+#define GRACE_NS 100000ul
 
 /* Each CPU touches its own entry only. */
 static struct {
@@ -131,6 +132,21 @@ static struct vm_vcpu *turn_of(struct vm_vcpu *vv)
 	return vv->guest ? vv->guest : vv;
 }
 
+/*
+ * When `turn` has to leave at the latest, if `vv` has its CPU until `end`. An event that its parent
+ * has to take (it came before an STI, say) cuts a child's turn short. But not off: a parent that is
+ * slower than its alarms would get nowhere.
+ */
+static uint64_t deadline_of(const struct vm_vcpu *turn, const struct vm_vcpu *vv, uint64_t end)
+{
+	uint64_t grace;
+
+	if (likely(turn == vv || !event_queue_busy(&vv->events)))
+		return end;
+	grace = rdtsc() + time_ns_to_tsc(GRACE_NS);
+	return grace < end ? grace : end;
+}
+
 struct vm_vcpu *sched_pass(struct vm_vcpu *turn)
 {
 	struct vm_vcpu *vv = turn->host ? turn->host : turn, *next;
@@ -145,7 +161,7 @@ struct vm_vcpu *sched_pass(struct vm_vcpu *turn)
 	    atomic_load_explicit(&this_cpu()->work, memory_order_relaxed))
 		return NULL;
 	sched_load(next);
-	next->v.deadline = turn->v.deadline;
+	next->v.deadline = deadline_of(next, vv, turn->v.deadline);
 	if (next != vv)
 		next->v.vm->child_ops->begin(next, vv);
 	return next;
@@ -162,14 +178,14 @@ struct vcpu *sched_pass_quick(struct vcpu *turn)
 }
 
 /* Sets what ends the stay in the guest. */
-static void set_deadline(struct vm_vcpu *vv, unsigned cpu)
+static void set_deadline(struct vm_vcpu *turn, const struct vm_vcpu *vv, unsigned cpu)
 {
 	uint64_t next = timer_next(), end = cpus[cpu].queue.slice_end;
 
-	vv->v.deadline = next < end ? next : end;
+	turn->v.deadline = deadline_of(turn, vv, next < end ? next : end);
 	if (unlikely(!machine.backend->offers(VIRT_DEADLINE))) {
 		cpus[cpu].slice.fn = slice_over;
-		timer_set(&cpus[cpu].slice, vv->v.deadline);
+		timer_set(&cpus[cpu].slice, turn->v.deadline);
 	}
 }
 
@@ -217,11 +233,11 @@ bool sched_run(void)
 	}
 	fair_begin(q, m, now);
 	vv->v.quick = atomic_load(&trace_quick_exits) ? &vcpu_quick_traced : &vcpu_quick;
-	set_deadline(turn, cpu);
+	set_deadline(turn, vv, cpu);
 	if (unlikely(!vv->first_tsc))
 		vv->first_tsc = now;
 	vcpu_step(turn);
-	if (vv->guest)
+	if (vv->guest && vv->guest == cpus[cpu].loaded) /* it was its turn */
 		vv->guest->v.vm->child_ops->end(vv->guest, vv);
 	ticks = rdtsc() - now;
 	fair_charge(m, ticks);

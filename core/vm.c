@@ -335,9 +335,12 @@ int vm_power_on(struct vm *vm)
 		return err;
 	vm_power_on_vcpu(vv, &vm->pc->irq);
 	leave_children(vm);
-	/* Both forget rings, and come after what forgets the requests that these made. */
-	shared_reset(vm);
+	/*
+	 * Both forget rings, and come after what forgets the requests that these made. One that
+	 * comes in between interrupts for nothing; the other way round it would not interrupt.
+	 */
 	pc_reset(vm->pc);
+	shared_reset(vm);
 	pc_start(vm, &start);
 	machine.backend->vcpu_unload(&vv->v);
 	atomic_store(&vv->stopped, false);

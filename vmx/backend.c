@@ -44,6 +44,9 @@ static void backend_configure(struct verdict *v)
 	if (mtrr_read(&vmx_config.mtrr, &cpu_ops_native, boot_cpu_features.phys_bits))
 		log_warn("the MTRRs cannot be read: VM memory is uncacheable, and slow");
 	vmx_tlb_init(&vmx_config.caps);
+	if (vmx_vm_setup())
+		verdict_add(v, "No memory for the I/O bitmap", "give the machine more memory",
+			    "no free frame of 4096 bytes");
 }
 
 static void backend_probe(struct verdict *v)

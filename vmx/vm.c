@@ -18,17 +18,18 @@ static uint8_t memtype_of(const void *ctx, uint64_t addr, uint64_t len)
 	return mtrr_type(ctx, addr, len);
 }
 
-/* A page of ones, which stays; NULL if there is no memory. VMs are made on one CPU. */
-static const uint8_t *high_ports(void)
+/* Of all VMs: a page of ones, made once. */
+static const uint8_t *high_ports;
+
+int vmx_vm_setup(void)
 {
-	static uint8_t *page;
 	hpa_t frame;
 
-	if (!page && frames_alloc(0, FRAME_HV, &frame) == OK) {
-		page = phys_to_virt(frame);
-		memset(page, 0xff, PAGE_SIZE);
-	}
-	return page;
+	if (frames_alloc(0, FRAME_HV, &frame))
+		return E_NOMEM;
+	memset(phys_to_virt(frame), 0xff, PAGE_SIZE);
+	high_ports = phys_to_virt(frame);
+	return OK;
 }
 
 int vmx_vm_init(struct virt_vm **out, struct arena *arena, uint16_t vm_id, bool use_vpid)
@@ -40,9 +41,7 @@ int vmx_vm_init(struct virt_vm **out, struct arena *arena, uint16_t vm_id, bool 
 
 	if (!vm || ept_init(&vm->ept, arena, &caps, &memtype) || arena_frames(arena, 1, &bitmaps))
 		return E_NOMEM;
-	vm->io_bitmap_high = high_ports();
-	if (!vm->io_bitmap_high)
-		return E_NOMEM;
+	vm->io_bitmap_high = high_ports;
 	vm->arena = arena;
 	vm->id = vm_id;
 	vm->use_vpid = use_vpid && (vmx_config.controls.word[CTL_PROC2] & PROC2_CTL_VPID) &&

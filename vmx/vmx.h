@@ -78,7 +78,8 @@ _Static_assert(offsetof(struct virt_vcpu, host_rsp) == 0 &&
 		       QUICK_NOT == -1 && QUICK_STAY == -2 && QUICK_PASS == -3,
 	       "vmx/entry.S");
 
-/* vm.c */
+/* vm.c. Once, before the first VM: what all VMs have in common. E_NOMEM. */
+int vmx_vm_setup(void);
 int vmx_vm_init(struct virt_vm **out, struct arena *arena, uint16_t vm_id, bool use_vpid);
 int vmx_nested_map(struct virt_vm *vm, gpa_t gpa, hpa_t hpa, uint64_t len, unsigned flags);
 int vmx_nested_protect(struct virt_vm *vm, gpa_t gpa, uint64_t len, unsigned flags);

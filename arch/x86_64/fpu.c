@@ -3,6 +3,7 @@
  */
 #include <crvm/cpufeat.h>
 #include <crvm/fpu.h>
+#include <crvm/string.h>
 
 enum { XCR0_X87 = 1, XCR0_SSE = 2, XCR0_AVX = 4 };
 
@@ -53,6 +54,7 @@ size_t fpu_area_size(void)
 
 void fpu_area_reset(uint8_t *area)
 {
+	memset(area, 0, area_size);
 	/* A zero XSTATE_BV says "initial state"; MXCSR and FCW count even so in the legacy part. */
 	*(uint16_t *)(void *)area = FCW_RESET;
 	*(uint32_t *)(void *)(area + 24) = MXCSR_RESET;

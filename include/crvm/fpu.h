@@ -17,7 +17,7 @@ size_t fpu_area_size(void);
 uint64_t fpu_xcr0_mask(void);
 /* Whether a guest may load this into XCR0. */
 bool fpu_xcr0_valid(uint64_t xcr0);
-/* The state after reset; the area is zeroed memory. */
+/* The state after reset. */
 void fpu_area_reset(uint8_t *area);
 /* Moves all state from and to the CPU; after the latter XCR0 is `xcr0`, the guest's. */
 void fpu_save(uint8_t *area);

@@ -142,8 +142,7 @@ void fpu_set_xcr0(uint64_t xcr0)
 
 uint64_t time_ns_to_tsc(uint64_t ns)
 {
-	(void)ns;
-	return run_around.slice_ticks;
+	return ns < 1000000 ? run_around.slice_ticks / 2 : run_around.slice_ticks;
 }
 
 uint64_t timer_next(void)

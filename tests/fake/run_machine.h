@@ -67,7 +67,7 @@ extern struct run_around {
 	uint64_t timer_next;  /* the earliest deadline */
 	uint64_t timer_set;   /* what a timer was set to last; 0: none was */
 	unsigned kicks;	      /* calls of smp_kick */
-	uint64_t slice_ticks; /* what any time in ns is in ticks */
+	uint64_t slice_ticks; /* what any time in ns is in ticks; half of it below 1 ms */
 } run_around;
 
 /* Forgets all VMs; the CPU is number `cpu`. */
