@@ -370,26 +370,24 @@ static void write_cmos_sizes(struct pc *pc)
 	}
 }
 
-static struct device *pc_device(struct pc *pc, unsigned i)
+static void reset_devices(struct pc *pc)
 {
 	struct device *const all[] = {&pc->pic.dev,    &pc->pit.dev,   &pc->rtc.dev,
 				      &pc->serial.dev, &pc->kbc.dev,   &pc->ide[0].dev,
 				      &pc->ide[1].dev, &pc->vga.dev,   &pc->printer.dev,
 				      &pc->port92.dev, &pc->debug.dev, &pc->test.dev};
 
-	return i < array_count(all) ? all[i] : NULL;
+	for (unsigned i = 0; i < array_count(all); i++) {
+		spin_lock(&all[i]->lock);
+		if (all[i]->reset)
+			all[i]->reset(all[i]);
+		spin_unlock(&all[i]->lock);
+	}
 }
 
 void pc_reset(struct pc *pc)
 {
-	struct device *dev;
-
-	for (unsigned i = 0; (dev = pc_device(pc, i)); i++) {
-		spin_lock(&dev->lock);
-		if (dev->reset)
-			dev->reset(dev);
-		spin_unlock(&dev->lock);
-	}
+	reset_devices(pc);
 	atomic_store(&pc->bells, 0);
 	spin_lock(&pc->pic.dev.lock);
 	for (unsigned i = 0; i < PC_IRQ_COUNT; i++)
