@@ -288,8 +288,7 @@ def test_ticks_come_once_unless_asked_for(pc):
     ask(vm, "ticklog on")
     for _ in range(2):
         vm.expect(r"(?m)^labos: 100 ticks\n")
-    vm.type("ticklog off")
-    vm.linger(0.5)
+    ask(vm, "ticklog off")
     count = vm.text.count("100 ticks")
     time.sleep(1.5)
     ask(vm, "echo")
