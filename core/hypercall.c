@@ -95,19 +95,28 @@ static hypercall_fn *find_waiting(uint64_t number)
 	return fn ? fn : hypercall_child_find(number);
 }
 
+/* Those of privileged VMs too: whether this VM may is for the caller. */
+static inline hypercall_fn *find_at_once(uint64_t number)
+{
+	if (number < array_count(calls))
+		return calls[number];
+	number -= HYPERCALL_CHILD_QUICK;
+	return number < array_count(hypercall_child_quick) ? hypercall_child_quick[number] : NULL;
+}
+
+static inline bool may_call(const struct vm *vm, uint64_t number)
+{
+	return number < array_count(calls) || vm->config.privileged;
+}
+
 bool hypercall_at_once(struct vm_vcpu *vv)
 {
 	const struct hypercall_args a = args_of(vv);
 	struct vm *vm = vv->v.vm;
 	uint64_t number = vv->v.gpr[REG_RAX];
-	hypercall_fn *fn = NULL;
+	hypercall_fn *fn = find_at_once(number);
 
-	if (number < array_count(calls))
-		fn = calls[number];
-	else if (number - HYPERCALL_CHILD_QUICK < array_count(hypercall_child_quick) &&
-		 vm->config.privileged)
-		fn = hypercall_child_quick[number - HYPERCALL_CHILD_QUICK];
-	if (unlikely(!fn))
+	if (unlikely(!fn || !may_call(vm, number)))
 		return false;
 	vv->v.gpr[REG_RAX] = (uint64_t)fn(vm, &a);
 	return true;
@@ -116,15 +125,12 @@ bool hypercall_at_once(struct vm_vcpu *vv)
 enum exit_action hypercall_exit(struct vm_vcpu *vv)
 {
 	uint64_t *rax = &vv->v.gpr[REG_RAX], number = *rax;
-	bool waits;
 
 	if (hypercall_at_once(vv))
 		return vv->guest ? ACT_WAIT : ACT_NEXT;
-	waits = find_waiting(number) != NULL;
-	if (!waits && (number - HYPERCALL_CHILD_QUICK >= array_count(hypercall_child_quick) ||
-		       !hypercall_child_quick[number - HYPERCALL_CHILD_QUICK])) {
+	if (!find_at_once(number) && !find_waiting(number)) {
 		*rax = (uint64_t)E_NOSYS;
-	} else if (!vv->v.vm->config.privileged) {
+	} else if (!may_call(vv->v.vm, number)) {
 		*rax = (uint64_t)E_PERM;
 	} else {
 		atomic_store(&vv->call, CALL_ASKED);
