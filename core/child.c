@@ -172,12 +172,8 @@ struct add_memory {
 static int add_block(void *ctx, uint64_t offset, hpa_t base, uint64_t len)
 {
 	const struct add_memory *a = ctx;
-	int err = gmem_add(&a->vm->mem, gpa(a->at + offset), len, phys_to_virt(base), false);
 
-	if (!err)
-		err = machine.backend->nested_map(a->vm->virt, gpa(a->at + offset), base, len,
-						  NESTED_RWX);
-	return err;
+	return vm_map(a->vm, a->at + offset, phys_to_virt(base), len, NESTED_RWX);
 }
 
 int child_add_memory(struct child *c, uint64_t at, uint64_t size)

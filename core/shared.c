@@ -117,11 +117,8 @@ static int region_map(struct vm *vm, const struct shared_region *r)
 {
 	for (unsigned i = 0; i < r->mem.count; i++) {
 		const struct gmem_slot *s = &r->mem.slot[i];
-		int err = gmem_add(&vm->mem, gpa(s->gpa), s->len, s->host, false);
+		int err = vm_map(vm, s->gpa, s->host, s->len, SHARED_FLAGS);
 
-		if (!err)
-			err = machine.backend->nested_map(
-				vm->virt, gpa(s->gpa), virt_to_phys(s->host), s->len, SHARED_FLAGS);
 		if (err)
 			return err;
 	}

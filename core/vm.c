@@ -113,14 +113,17 @@ void vm_reset(struct vm *vm, const char *why)
 	leave_guest(vm);
 }
 
+int vm_map(struct vm *vm, uint64_t at, void *host, uint64_t len, unsigned flags)
+{
+	int err = gmem_add(&vm->mem, gpa(at), len, host, false);
+
+	return err ? err
+		   : machine.backend->nested_map(vm->virt, gpa(at), virt_to_phys(host), len, flags);
+}
+
 static int map_block(void *ctx, uint64_t offset, hpa_t base, uint64_t len)
 {
-	struct vm *vm = ctx;
-	int err = gmem_add(&vm->mem, gpa(offset), len, phys_to_virt(base), false);
-
-	if (!err)
-		err = machine.backend->nested_map(vm->virt, gpa(offset), base, len, NESTED_RWX);
-	return err;
+	return vm_map(ctx, offset, phys_to_virt(base), len, NESTED_RWX);
 }
 
 static void pass_msr(void *ctx, uint32_t msr, bool read, bool write)

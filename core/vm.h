@@ -177,6 +177,8 @@ void vm_destroy(struct vm *vm);
  * with interrupts off.
  */
 unsigned vm_free_slot(void);
+/* Memory for the VM, with enum nested_flags; before it runs. E_NOMEM, E_EXIST. */
+must_check int vm_map(struct vm *vm, uint64_t at, void *host, uint64_t len, unsigned flags);
 must_check int vm_build_bare(struct vm *vm);
 must_check int vm_build_vcpu(struct vm *vm);
 void vm_power_on_vcpu(struct vm_vcpu *vv, const struct irq_source *irq);

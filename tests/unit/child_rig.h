@@ -37,6 +37,15 @@ unsigned vm_free_slot(void)
 	return slot;
 }
 
+int vm_map(struct vm *vm, uint64_t at, void *host, uint64_t len, unsigned flags)
+{
+	int err = gmem_add(&vm->mem, gpa(at), len, host, false);
+
+	return err ? err
+		   : machine.backend->nested_map(vm->virt, gpa(at), hpa((uint64_t)host), len,
+						 flags);
+}
+
 int vm_build_bare(struct vm *vm)
 {
 	vm->cpuid = parent->vm.cpuid;
