@@ -300,11 +300,32 @@ sound: driver=dummy
             (self.dir / "bochsrc").write_text(text)
             (self.dir / "bochs.log").unlink(missing_ok=True)
             self.launch(subprocess.PIPE)
-            self.debugger("c")
-            if server not in select.select([server, self.alive], [], [], self.start_timeout)[0]:
+            ready = select.select([server, self.alive], [], [], self.start_timeout)[0]
+            if server not in ready or not self.await_output(self.at_prompt, self.start_timeout):
                 self.kill()
                 raise MachineError("Bochs did not start:\n" + self.trouble())
             self.serial = server.accept()[0]
+        self.resume()
+
+    def at_prompt(self):
+        """Whether the machine stands still, and the debugger waits for a command."""
+        return re.search(r"<bochs:\d+> $", self.output()) is not None
+
+    def await_output(self, condition, timeout):
+        """True once condition() holds, which looks at the debugger's output; False if Bochs ended or time ran out."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                return False
+            select.select([self.alive], [], [], 0.01)  # the output is a file: nothing tells when it grows
+        return True
+
+    def interrupt(self, timeout):
+        """Stops the machine. Bochs forgets a signal that comes while it begins to run, so another is sent each second."""
+        deadline = time.monotonic() + timeout
+        while not self.at_prompt() and time.monotonic() < deadline and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            self.await_output(self.at_prompt, 1)
 
     def debugger(self, *commands):
         try:
@@ -315,16 +336,12 @@ sound: driver=dummy
 
     def ask_debugger(self, *commands, timeout=30):
         """Stops the machine (it stays stopped), runs debugger commands, returns what they print."""
-        mark = "0xfeedc0de0badf00d"  # `? NUMBER` echoes it: then all before has been answered
+        mark = "0xfeedc0de0badf00d"  # `? NUMBER` prints it again, with its decimal value: then all before has been answered
         at = len(self.output())
-        self.process.send_signal(signal.SIGINT)
+        self.interrupt(timeout)
         self.debugger(*commands, f"? {mark}")
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline and self.process.poll() is None:
-            text = self.output()[at:]
-            if mark[2:] in text.split("calc", 1)[-1] and text.count(mark[2:]):
-                return text
-            select.select([self.alive], [], [], 0.1)  # the debugger's output is a file
+        if self.await_output(lambda: f"\n{mark} " in self.output()[at:] and self.at_prompt(), timeout):
+            return self.output()[at:]
         return self.output()[at:] + "\n(the debugger did not answer in full)"
 
     def cpu_state(self):
@@ -335,8 +352,9 @@ sound: driver=dummy
         return self.ask_debugger(*commands)
 
     def resume(self):
-        """Goes on after cpu_state() or screen_text()."""
+        """Goes on after cpu_state() or screen_text(); returns when the debugger has read that."""
         self.debugger("c")
+        self.await_output(lambda: not self.at_prompt(), self.start_timeout)
 
     def screen_text(self):
         """All VGA text memory, for the debugger cannot tell which 25 of these lines are shown. Stops the machine."""

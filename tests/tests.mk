@@ -15,7 +15,7 @@ test: ## run all tests: unit, fuzz, lint, integration (DEPS=check: only look for
 test-build: $(B)/crvm.iso $(UNIT_BIN) $(FUZZ_BIN)
 
 test-integration: $(B)/crvm.iso ## boot it in emulators and talk to it (K=part-of-a-test's-name)
-	$(Q)B='$(B)' KERNEL='$(KERNEL)' PYTHONDONTWRITEBYTECODE=1 $(PY) -m pytest -p no:cacheprovider -q -rs \
+	$(Q)B='$(B)' KERNEL='$(KERNEL)' PYTHONDONTWRITEBYTECODE=1 $(PY) -m pytest -p no:cacheprovider -q -rsfE \
 	  --tb=short --durations=8 $(if $(K),--case='$(K)',-n $(JOBS) --dist=loadgroup) tests/integration
 
 coverage: ## how much of the code the unit tests reach (gcov)

@@ -71,6 +71,19 @@ def test_kvm_runs_or_says_why_not(boot, toy):
     assert kvm_verdict()[0]
 
 
+def test_bochs_debugger_answers_however_soon_it_is_asked_again(boot, toy):
+    """A signal that comes just when the machine goes on must not be lost, nor break the command that is being read."""
+    vm = boot("bochs", image=toy, cpus=2, mem=64)
+    vm.ready()
+    times = []
+    for _ in range(400):
+        answer = vm.machine.ask_debugger("ptime", timeout=5)
+        times += re.findall(r"(?m)^ptime: (\d+)$", answer) or [answer]
+        vm.machine.resume()
+    assert all(map(str.isdecimal, times)), [text for text in times if not text.isdecimal()]
+    assert len(times) == 400 and sorted(times, key=int) == times and times[0] != times[-1]
+
+
 def test_boots_in_bochs_are_identical_to_the_instruction(boot, toy):
     """What makes a failure in Bochs repeatable."""
     ticks = []
