@@ -47,6 +47,8 @@ static const char *const console_words[] = {[VM_CONSOLE_SERIAL] = "serial",
 					    [VM_CONSOLE_DEBUG] = "debug",
 					    [VM_CONSOLE_NONE] = "none",
 					    NULL};
+static const char *const input_words[] = {
+	[VM_INPUT_SERIAL] = "serial", [VM_INPUT_KEYBOARD] = "keyboard", NULL};
 static const char *const ticks_words[] = {
 	[VM_TICKS_CATCHUP] = "catchup", [VM_TICKS_COALESCE] = "coalesce", NULL};
 static const char *const restart_words[] = {[VM_RESTART_NEVER] = "never",
@@ -66,7 +68,7 @@ static int find_word(const struct config_key *key, const char *value)
 }
 
 _Static_assert(sizeof(enum vm_boot) == sizeof(int) && sizeof(enum vm_console_kind) == sizeof(int) &&
-		       sizeof(enum vm_ticks) == sizeof(int) &&
+		       sizeof(enum vm_input) == sizeof(int) && sizeof(enum vm_ticks) == sizeof(int) &&
 		       sizeof(enum vm_restart) == sizeof(int),
 	       "set_enum writes an int");
 
@@ -350,6 +352,10 @@ static const struct config_key keys[] = {
 			    .set = set_enum,
 			    .offset = MEMBER(console),
 			    .words = console_words},
+	[CONFIG_INPUT] = {.name = "input",
+			  .set = set_enum,
+			  .offset = MEMBER(input),
+			  .words = input_words},
 	[CONFIG_TICKS] = {.name = "ticks",
 			  .set = set_enum,
 			  .offset = MEMBER(ticks),

@@ -230,7 +230,14 @@ static int serial_rx(void *ctx)
 {
 	const struct pc *pc = ctx;
 
-	return vm_console_next(&pc->vm->console);
+	return pc->vm->config.input == VM_INPUT_SERIAL ? vm_console_next(&pc->vm->console) : -1;
+}
+
+static int keyboard_typed(void *ctx)
+{
+	const struct pc *pc = ctx;
+
+	return pc->vm->config.input == VM_INPUT_KEYBOARD ? vm_console_next(&pc->vm->console) : -1;
 }
 
 static void pc_init_chips(struct pc *pc)
@@ -273,6 +280,7 @@ static void pc_init_ports(struct pc *pc)
 	const struct kbc_ops kbc = {
 		.irq1 = pc_line(pc, IRQ_KEYBOARD),
 		.irq12 = pc_line(pc, IRQ_MOUSE),
+		.type = keyboard_typed,
 		.a20 = a20_line,
 		.reset = reset_line,
 		.clock = clock,
@@ -385,6 +393,16 @@ static void reset_devices(struct pc *pc)
 	}
 }
 
+void pc_input(struct pc *pc)
+{
+	spin_lock(&pc->serial.dev.lock);
+	serial_rx_ready(&pc->serial);
+	spin_unlock(&pc->serial.dev.lock);
+	spin_lock(&pc->kbc.dev.lock);
+	kbc_type_ready(&pc->kbc);
+	spin_unlock(&pc->kbc.dev.lock);
+}
+
 void pc_reset(struct pc *pc)
 {
 	reset_devices(pc);
@@ -394,6 +412,7 @@ void pc_reset(struct pc *pc)
 		line_end_pulse(&pc->line[i]);
 	spin_unlock(&pc->pic.dev.lock);
 	write_cmos_sizes(pc);
+	pc_input(pc); /* what was typed meanwhile */
 }
 
 void pc_stop(struct pc *pc)
@@ -430,11 +449,4 @@ void pc_ring(struct pc *pc, unsigned irq)
 {
 	if (!(atomic_fetch_or(&pc->bells, 1u << irq) >> irq & 1))
 		vcpu_request(&pc->vm->vcpu[0], REQ_IRQ);
-}
-
-void pc_input(struct pc *pc)
-{
-	spin_lock(&pc->serial.dev.lock);
-	serial_rx_ready(&pc->serial);
-	spin_unlock(&pc->serial.dev.lock);
 }

@@ -101,6 +101,8 @@ bool shell_config_text(const struct vm_config *c, char *text, size_t size)
 		add(&t, "; cpu = %d", c->cpu);
 	if (c->console != VM_CONSOLE_SERIAL)
 		add(&t, "; console = %s", consoles[c->console]);
+	if (c->input != VM_INPUT_SERIAL)
+		add(&t, "; input = keyboard");
 	if (c->ticks != VM_TICKS_CATCHUP)
 		add(&t, "; ticks = coalesce");
 	if (!c->vpid)

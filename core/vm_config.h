@@ -40,6 +40,7 @@ enum vm_boot {
 };
 
 enum vm_console_kind { VM_CONSOLE_SERIAL, VM_CONSOLE_DEBUG, VM_CONSOLE_NONE };
+enum vm_input { VM_INPUT_SERIAL, VM_INPUT_KEYBOARD };
 enum vm_ticks { VM_TICKS_CATCHUP, VM_TICKS_COALESCE };
 enum vm_restart { VM_RESTART_NEVER, VM_RESTART_RESET, VM_RESTART_ALWAYS };
 
@@ -95,6 +96,7 @@ struct vm_config {
 	struct vm_config_shared shared[VM_SHARED_COUNT_MAX];
 
 	enum vm_console_kind console;
+	enum vm_input input; /* where what is typed to it goes */
 	enum vm_ticks ticks;
 	bool vpid;	 /* keep TLB entries across exits */
 	unsigned weight; /* share of a CPU's time, against that of others there */

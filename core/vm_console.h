@@ -5,7 +5,7 @@
  * Output has one producer (the VM's CPU, in an exit) and one consumer (the console's CPU), which
  * shows it either line by line, made harmless, or raw while the VM has the focus. Both ways move
  * the same position, so that nothing is shown twice. Input has one producer (the console's CPU) and
- * one consumer (whoever holds the serial device's lock).
+ * one consumer (whoever holds the lock of the device that takes it).
  */
 #pragma once
 

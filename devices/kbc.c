@@ -103,6 +103,19 @@ static bool next_key(struct kbc *k, uint8_t *byte)
 	return false;
 }
 
+/* Has characters typed once the keyboard has sent all keys, if what it sends may come. */
+static void fetch(struct kbc *k)
+{
+	int c = 0;
+
+	while (c >= 0 && !k->keyboard.keys_count && k->keyboard.scanning &&
+	       !(k->ram[COMMAND_BYTE] & KBC_DISABLE1)) {
+		c = k->ops.type ? k->ops.type(k->ops.ctx) : -1;
+		if (c >= 0)
+			(void)keyboard_type(&k->keyboard, (uint8_t)c); /* it is empty: there is room */
+	}
+}
+
 /* Whether the keyboard has a byte that may come to port 60h. */
 static bool key_waits(const struct kbc *k)
 {
@@ -115,15 +128,16 @@ static void fill(struct kbc *k)
 {
 	uint8_t byte;
 
-	if ((k->status & KBC_OBF) || !key_waits(k))
-		return;
-	if (k->ops.clock.now(k->ops.clock.ctx) < k->not_before) {
-		if (!k->armed)
-			timer_arm(k, k->not_before);
-		return;
-	}
-	if (!next_key(k, &byte))
-		return;
+	do {
+		fetch(k);
+		if ((k->status & KBC_OBF) || !key_waits(k))
+			return;
+		if (k->ops.clock.now(k->ops.clock.ctx) < k->not_before) {
+			if (!k->armed)
+				timer_arm(k, k->not_before);
+			return;
+		}
+	} while (!next_key(k, &byte));
 	k->out = byte;
 	k->out_is_key = true;
 	k->status |= KBC_OBF;
@@ -301,6 +315,7 @@ static uint64_t data_read(void *dev, uint64_t offset, unsigned size)
 	if (k->status & KBC_OBF) {
 		output_clear(k);
 		k->not_before = k->ops.clock.now(k->ops.clock.ctx) + KBC_BYTE_NS;
+		fetch(k);
 		if (!k->armed && key_waits(k))
 			timer_arm(k, k->not_before);
 	}
@@ -400,10 +415,7 @@ bool kbc_key(struct kbc *k, uint8_t scancode_set1_byte)
 	return taken;
 }
 
-bool kbc_type(struct kbc *k, uint8_t ascii)
+void kbc_type_ready(struct kbc *k)
 {
-	const bool taken = keyboard_type(&k->keyboard, ascii);
-
 	fill(k);
-	return taken;
 }

@@ -3,7 +3,7 @@
  * needs: devices/kbc.c devices/keyboard.c
  *
  * The input's first byte: bit 0 says that the guest leaves the controller's settings alone; then
- * all keys must arrive, in order. After it pairs of bytes: what happens, and a value.
+ * all keys and characters must arrive, in order. After it pairs of bytes: what happens, and a value.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,11 +16,15 @@
 	} while (0)
 
 #define PAIRS_MAX 4096
+#define TEXT_MAX  64u /* characters that wait */
 
 static struct kbc kbc;
 static uint64_t now, deadline;
 static bool level[2];
 static unsigned resets;
+static uint8_t text[TEXT_MAX];
+static unsigned text_first, text_count;
+static bool tame;
 
 /* Keys given and not yet read, in tame mode. */
 static uint8_t given[4 * PAIRS_MAX + 64];
@@ -44,6 +48,24 @@ static void reset(void *ctx)
 {
 	require(ctx == &kbc);
 	resets++;
+}
+
+static int next_character(void *ctx)
+{
+	static const uint8_t shifted[] = {0x2a, 0x1e, 0x9e, 0xaa};
+	int c;
+
+	require(ctx == &kbc);
+	if (!text_count)
+		return -1;
+	c = text[text_first];
+	text_first = (text_first + 1) % TEXT_MAX;
+	text_count--;
+	if (tame) { /* it is 'A' */
+		memcpy(given + given_count, shifted, 4);
+		given_count += 4;
+	}
+	return c;
 }
 
 static uint64_t clock_now(void *ctx)
@@ -89,6 +111,8 @@ static void check_state(void)
 	/* A byte that may come has an alarm to bring it. */
 	require(full || !waits || (enabled & KBC_DISABLE1) ||
 		(deadline != DEVICE_NEVER && deadline <= now + KBC_BYTE_NS));
+	require(full || !text_count || kbc.keyboard.keys_count || !kbc.keyboard.scanning ||
+		(enabled & KBC_DISABLE1));
 	require(kbc.keyboard.keys_count <= KEYBOARD_KEYS_MAX);
 	require(kbc.keyboard.reply_count <= KEYBOARD_REPLIES_MAX);
 	require(kbc.keyboard.set == 1 || kbc.keyboard.set == 2);
@@ -104,7 +128,7 @@ static void pass_time(uint64_t ns)
 }
 
 /* Port 60h: empty afterwards, and the same byte once more. */
-static void read_data(bool tame)
+static void read_data(void)
 {
 	const bool full = in(1) & KBC_OBF;
 	const uint8_t v = in(0);
@@ -137,20 +161,11 @@ static void give(uint8_t v)
 	require(kbc_key(&kbc, v));
 }
 
-static void type(uint8_t v, bool tame)
+static void type(uint8_t v)
 {
-	static const uint8_t shifted[] = {0x2a, 0x1e, 0x9e, 0xaa};
-	const unsigned free = KEYBOARD_KEYS_MAX - kbc.keyboard.keys_count;
-	const bool done = kbc_type(&kbc, tame ? 'A' : v);
-
-	if (!tame) {
-		require(done || free < 18);
-		return;
-	}
-	if (!done)
-		return;
-	memcpy(given + given_count, shifted, 4);
-	given_count += 4;
+	if (text_count < TEXT_MAX)
+		text[(text_first + text_count++) % TEXT_MAX] = tame ? 'A' : v;
+	kbc_type_ready(&kbc);
 }
 
 /* A command with an answer: it comes at once, and no key is lost by it. */
@@ -164,7 +179,7 @@ static void ask(uint8_t v)
 	require(!(in(1) & KBC_OBF));
 }
 
-static void step(uint8_t what, uint8_t v, bool tame)
+static void step(uint8_t what, uint8_t v)
 {
 	switch (what % 10) {
 	case 0:
@@ -172,11 +187,11 @@ static void step(uint8_t what, uint8_t v, bool tame)
 		give(v);
 		break;
 	case 2:
-		type(v, tame);
+		type(v);
 		break;
 	case 3:
 	case 4:
-		read_data(tame);
+		read_data();
 		break;
 	case 5:
 		pass_time((uint64_t)v << (what / 16));
@@ -195,7 +210,7 @@ static void step(uint8_t what, uint8_t v, bool tame)
 		break;
 	default:
 		if (!tame && v == 0x5a)
-			kbc.dev.reset(&kbc.dev);
+			kbc.dev.reset(&kbc.dev), kbc_type_ready(&kbc);
 		else if (!tame)
 			out(0, v);
 		break;
@@ -208,38 +223,40 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct kbc_ops ops = {
 		.irq1 = {set_line, &level[0]},
 		.irq12 = {set_line, &level[1]},
+		.type = next_character,
 		.a20 = a20,
 		.reset = reset,
 		.clock = {clock_now, NULL},
 		.timer = {timer_set, NULL},
 		.ctx = &kbc,
 	};
-	const bool tame = size && (data[0] & 1);
 
+	tame = size && (data[0] & 1);
 	memset(&kbc, 0xa5, sizeof(kbc));
 	now = 0;
 	deadline = DEVICE_NEVER;
 	level[0] = level[1] = false;
-	given_count = read_count = 0;
+	given_count = read_count = text_count = 0;
 	kbc_init(&kbc, &ops);
 	give(0xff); /* no prefix of the last run's */
 	check_state();
 	for (size_t i = 1; i + 2 <= size && i < 2 * PAIRS_MAX; i += 2) {
 		if (!tame)
 			given_count = read_count = 0;
-		step(data[i], data[i + 1], tame);
+		step(data[i], data[i + 1]);
 	}
 	/* A guest that reads comes to an end. */
 	for (unsigned i = 0; in(1) & KBC_OBF || deadline != DEVICE_NEVER; i++) {
-		require(i < 2 * KEYBOARD_KEYS_MAX + 16);
+		require(i < 2 * KEYBOARD_KEYS_MAX + 32 * TEXT_MAX + 16);
 		if (in(1) & KBC_OBF)
-			read_data(tame);
+			read_data();
 		pass_time(KBC_BYTE_NS);
 		check_state();
 	}
-	require(!tame || read_count == given_count);
+	require(!tame || (read_count == given_count && !text_count));
 	kbc.dev.reset(&kbc.dev);
 	require(!level[0] && !level[1] && deadline == DEVICE_NEVER);
+	kbc_type_ready(&kbc);
 	check_state();
 	return 0;
 }

@@ -92,6 +92,18 @@ static void require_power_on(void)
 	}
 }
 
+/* Nothing that was typed waits: the serial port or the keyboard would have it at once. */
+static void reset(void)
+{
+	struct vm *vm = &pc_machine.vm;
+
+	while (vm_console_next(&vm->console) >= 0)
+		;
+	vm->paused_tsc = 0;
+	pc_reset(the_pc());
+	require_power_on();
+}
+
 /* Two chips in their usual modes, and a vector of neither. */
 static bool vector_is_odd(const struct pic_pair *p, int vector)
 {
@@ -193,10 +205,8 @@ static void outside(const uint8_t *c)
 		pc_machine.frames = c[2] & 1 ? 1ul << 20 : c[3];
 		break;
 	case 5:
-		vm->paused_tsc = 0;
-		pc_reset(the_pc());
+		reset();
 		ring_credit += 4;
-		require_power_on();
 		break;
 	case 6: { /* both controllers, as kernels do it */
 		static const uint8_t words[][2] = {{0x20, 0x11}, {0x21, 0x20}, {0x21, 4},
@@ -257,6 +267,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	config->ticks = data[0] & 1 ? VM_TICKS_CATCHUP : VM_TICKS_COALESCE;
 	config->exit_port = data[0] & 2;
 	config->console = (enum vm_console_kind)(data[0] / 4 % 3);
+	config->input = data[1] & 1 ? VM_INPUT_KEYBOARD : VM_INPUT_SERIAL;
 	config->mem = (64ul << 10) << data[1] % 16;
 	for (unsigned i = 0; i < VM_DISK_COUNT; i++)
 		if (data[0] >> (4 + i) & 1)
@@ -271,8 +282,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	require_power_on();
 	for (size_t i = 2; i + 4 <= size && i < 4 * 1024; i += 4)
 		command(data + i);
-	pc_machine.vm.paused_tsc = 0;
-	pc_reset(the_pc());
-	require_power_on();
+	reset();
 	return 0;
 }

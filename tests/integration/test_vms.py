@@ -22,6 +22,21 @@ def test_three_at_once(boot, tmp_path):
     power_off(vm)
 
 
+def test_a_keyboard_is_typed_on(boot, tmp_path):
+    """Shift and pasting, too: labos reads the codes by IRQ1 and keeps few, so most must wait in the console."""
+    vm = boot_vms(boot, tmp_path, labos("pc", input="keyboard"))
+    expect_prompts(vm, ["pc"])
+    focus(vm, 1, "pc")
+    text = 'The "Quick" Fox: {}|~ @#$%^&*()_+ <>?'
+    assert ask_labos(vm, f"echo {text}") == f"{text}\n"
+    lines = [f"echo line {n} of many" for n in range(40)]
+    vm.send("".join(f"{line}\r" for line in lines))
+    for line in lines:
+        vm.expect(rf"{line}\n{line.removeprefix('echo ')}\n")
+    unfocus(vm)
+    power_off(vm)
+
+
 def test_disks_are_private_and_outlive_a_reset(boot, tmp_path):
     vm = boot_vms(boot, tmp_path, labos("one") + labos("two"))
     expect_prompts(vm, ["one", "two"])

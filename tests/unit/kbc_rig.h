@@ -15,6 +15,7 @@ static struct {
 	unsigned same[2]; /* set to the level that it had: not wrong, but a waste */
 	bool a20;
 	unsigned a20_calls, resets;
+	const char *text; /* what somebody types */
 } rig;
 
 static struct kbc kbc;
@@ -65,9 +66,16 @@ static void rig_timer(void *ctx, uint64_t deadline)
 	rig.timer_sets++;
 }
 
+static int rig_type(void *ctx)
+{
+	assert_ptr_equal(ctx, &rig);
+	return rig.text && *rig.text ? (uint8_t)*rig.text++ : -1;
+}
+
 static const struct kbc_ops rig_ops = {
 	.irq1 = {rig_irq1, &rig.level[0]},
 	.irq12 = {rig_irq12, &rig.level[1]},
+	.type = rig_type,
 	.a20 = rig_a20,
 	.reset = rig_reset,
 	.clock = {rig_now, &rig.now},
@@ -165,3 +173,9 @@ static __attribute__((unused)) uint8_t take(void)
 	} while (0)
 
 #define t(name) cmocka_unit_test_setup(name, rig_setup)
+
+static inline void type(const char *text)
+{
+	rig.text = text;
+	kbc_type_ready(&kbc);
+}

@@ -359,7 +359,7 @@ static void reset_forgets_a_displaced_key(void **state)
 static void reset_cancels_the_alarm(void **state)
 {
 	(void)state;
-	assert_true(kbc_type(&kbc, 'a'));
+	type("a");
 	(void)take();
 	assert_int_not_equal(rig.deadline, DEVICE_NEVER);
 	kbc.dev.reset(&kbc.dev);

@@ -298,35 +298,59 @@ static void a_release_prefix_is_not_prefixed(void **state)
 	assert_quiet();
 }
 
-static void typing_fills_up_and_goes_on(void **state)
-{
-	unsigned typed = 0, read = 0;
-
-	(void)state;
-	while (kbc_type(&kbc, 'a'))
-		assert_in_range(++typed, 1, 1000);
-	assert_in_range(typed, KEYBOARD_KEYS_MAX / 3, KEYBOARD_KEYS_MAX / 3 + 1);
-	assert_int_equal(take(), 0x1e);
-	assert_int_equal(take(), 0x9e);
-	read++;
-	assert_true(kbc_type(&kbc, 'a'));
-	typed++;
-	for (; read < typed; read++)
-		assert_takes(0x1e, 0x9e);
-	assert_quiet();
-}
-
 static void typing_arrives_as_set_1(void **state)
 {
 	(void)state;
-	assert_true(kbc_type(&kbc, 'A'));
+	type("A\x03\xe4\n"); /* shifted; Ctrl-C; a character on no key; Enter */
 	assert_takes(0x2a, 0x1e, 0x9e, 0xaa);
-	assert_true(kbc_type(&kbc, 3)); /* Ctrl-C */
 	assert_takes(0x1d, 0x2e, 0xae, 0x9d);
-	assert_true(kbc_type(&kbc, '\n'));
 	assert_takes(0x1c, 0x9c);
-	assert_true(kbc_type(&kbc, 0xe4));
 	assert_quiet();
+	type("b");
+	assert_takes(0x30, 0xb0);
+}
+
+static void a_character_is_fetched_when_all_before_is_read(void **state)
+{
+	const char *const text = "aaaa";
+
+	(void)state;
+	type(text);
+	for (unsigned i = 1; i <= 4; i++) {
+		assert_ptr_equal(rig.text, text + i);
+		assert_int_equal(take(), 0x1e);
+		tick(KBC_BYTE_NS); /* 9Eh can be read */
+		assert_ptr_equal(rig.text, text + i);
+		assert_int_equal(take(), 0x9e);
+	}
+	assert_quiet();
+	assert_int_equal(rig.deadline, DEVICE_NEVER);
+}
+
+static void text_waits_for_a_keyboard_that_may_send(void **state)
+{
+	(void)state;
+	command(0xad); /* the port is closed */
+	type("ab");
+	assert_int_equal(*rig.text, 'a');
+	command(0xae);
+	assert_takes(0x1e, 0x9e, 0x30, 0xb0);
+	out(0x60, 0xf5); /* it does not scan */
+	assert_takes(0xfa);
+	type("c");
+	assert_int_equal(*rig.text, 'c');
+	out(0x60, 0xf4);
+	assert_takes(0xfa, 0x2e, 0xae);
+	assert_quiet();
+}
+
+static void keys_and_text_do_not_mix(void **state)
+{
+	(void)state;
+	rig.text = "a";
+	press((const uint8_t[]){0x1f}, 1);
+	tick(KBC_BYTE_NS);
+	assert_takes(0x1f, 0x1e, 0x9e);
 }
 
 int main(void)
@@ -347,8 +371,10 @@ int main(void)
 		t(set_1_from_the_keyboard_itself),
 		t(translation_off_forgets_a_release_begun),
 		t(a_release_prefix_is_not_prefixed),
-		t(typing_fills_up_and_goes_on),
 		t(typing_arrives_as_set_1),
+		t(a_character_is_fetched_when_all_before_is_read),
+		t(text_waits_for_a_keyboard_that_may_send),
+		t(keys_and_text_do_not_mix),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,6 +115,42 @@ static void test_what_is_typed_comes_by_irq4(void **state)
 	assert_int_equal(pc_next_alarm(), DEVICE_NEVER);
 }
 
+static void test_what_is_typed_on_the_keyboard_comes_by_irq1(void **state)
+{
+	static const uint8_t codes[] = {0x23, 0xa3, 0x17, 0x97}; /* "hi" in set 1 */
+
+	(void)state;
+	pc_machine.vm.config.input = VM_INPUT_KEYBOARD;
+	build();
+	pic_start();
+	pc_out(0x3f9, 1, 1);
+	type("hi");
+	for (unsigned i = 0; i < array_count(codes); i++) {
+		expect_irq(1);
+		assert_int_equal(pc_in(0x60, 1), codes[i]);
+		expect_none();
+		pc_pass(MS);
+	}
+	expect_none();
+	assert_int_equal(pc_in(0x3fd, 1) & 1, 0); /* and not by the serial port */
+	assert_int_equal(pc_next_alarm(), DEVICE_NEVER);
+}
+
+static void test_what_is_typed_during_a_reset_comes_after_it(void **state)
+{
+	struct pc *pc;
+
+	(void)state;
+	pc_machine.vm.config.input = VM_INPUT_KEYBOARD;
+	build();
+	pc = pc_machine.vm.pc;
+	assert_int_equal(vm_console_type(&pc_machine.vm.console, "h", 1), 1);
+	assert_int_equal(pc_in(0x64, 1) & KBC_OBF, 0);
+	pc_reset(pc);
+	assert_int_equal(pc_in(0x64, 1) & KBC_OBF, KBC_OBF);
+	assert_int_equal(pc_in(0x60, 1), 0x23);
+}
+
 static void test_what_is_not_read_stays_in_the_console(void **state)
 {
 	char text[2000];
@@ -570,6 +606,8 @@ int main(void)
 		T(test_the_keyboard_controllers_echo_is_irq1),
 		T(test_the_second_ports_echo_is_irq12),
 		T(test_what_is_typed_comes_by_irq4),
+		T(test_what_is_typed_on_the_keyboard_comes_by_irq1),
+		T(test_what_is_typed_during_a_reset_comes_after_it),
 		T(test_what_is_not_read_stays_in_the_console),
 		T(test_each_console_shows_its_port),
 		T(test_the_clock_interrupts_by_irq8),

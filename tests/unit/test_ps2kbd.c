@@ -138,7 +138,7 @@ static void set_up_and_read(void **state)
 	(void)state;
 	/* As a careless firmware leaves it: second port on, no translation, keys waiting. */
 	command_with(0x60, 0x07);
-	assert_true(kbc_type(&kbc, 'z'));
+	type("z");
 	assert_true(ps2kbd_init_on(&io));
 	assert_int_equal(kbc.ram[0], 0x65);
 	assert_int_equal(kbc.keyboard.set, 2);
@@ -148,8 +148,7 @@ static void set_up_and_read(void **state)
 	assert_in_range(waited_us, 0, 50000);
 	interrupts();
 	assert_reads("", 0);
-	for (const char *p = "Hi!\r"; *p; p++)
-		assert_true(kbc_type(&kbc, (uint8_t)*p));
+	type("Hi!\r");
 	interrupts();
 	assert_reads("Hi!\r", 4);
 }
@@ -253,7 +252,7 @@ static void a_keyboard_may_come_later(void **state)
 	odd.mute_keyboard = true;
 	assert_true(ps2kbd_init_on(&io));
 	odd.mute_keyboard = false;
-	assert_true(kbc_type(&kbc, 'x'));
+	type("x");
 	interrupts();
 	assert_reads("x", 1);
 }

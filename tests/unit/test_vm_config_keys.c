@@ -30,6 +30,7 @@ static void test_defaults(void **state)
 	assert_string_equal(c->firmware.name, "firmware");
 	assert_int_equal(c->firmware.place.line, 1);
 	assert_int_equal(c->console, VM_CONSOLE_SERIAL);
+	assert_int_equal(c->input, VM_INPUT_SERIAL);
 	assert_int_equal(c->ticks, VM_TICKS_CATCHUP);
 	assert_true(c->vpid);
 	assert_int_equal(c->weight, 100);
@@ -46,7 +47,7 @@ static void test_all_keys_together(void **state)
 		good("[vm all]\nmemory = 64M\ncpus = 1\ncpu = 3\nboot = multiboot\nkernel = k.elf\n"
 		     "cmdline = root=/dev/hda quiet\nmodule = one\nmodule = two\n"
 		     "disk0 = d0\ndisk1 = blank:1M\ndisk2 = d2 size=8K\ndisk3=d3\n"
-		     "console = none\nticks = coalesce\nvpid = off\nweight = 1000\n"
+		     "console = none\ninput = keyboard\nticks = coalesce\nvpid = off\nweight = 1000\n"
 		     "autostart = no\nrestart = always\nexit-port = on");
 
 	(void)state;
@@ -71,6 +72,7 @@ static void test_all_keys_together(void **state)
 	assert_int_equal(c->disk[2].size, 8192);
 	assert_string_equal(c->disk[3].image.name, "d3");
 	assert_int_equal(c->console, VM_CONSOLE_NONE);
+	assert_int_equal(c->input, VM_INPUT_KEYBOARD);
 	assert_int_equal(c->ticks, VM_TICKS_COALESCE);
 	assert_false(c->vpid);
 	assert_int_equal(c->weight, 1000);
@@ -113,6 +115,7 @@ static void test_sets_of_words(void **state)
 	} sets[] = {
 #define SET(m) offsetof(struct vm_config, m), sizeof(((struct vm_config *)NULL)->m)
 		{"console", SET(console), {"serial", "debug", "none"}, "serial, debug or none"},
+		{"input", SET(input), {"serial", "keyboard"}, "serial or keyboard"},
 		{"ticks", SET(ticks), {"catchup", "coalesce"}, "catchup or coalesce"},
 		{"vpid", SET(vpid), {"off", "on"}, "off or on"},
 		{"autostart", SET(autostart), {"no", "yes"}, "no or yes"},
@@ -271,7 +274,8 @@ static void test_each_other_key_once(void **state)
 		"memory = 1M", "cpus = 1",	 "cpu = 1",	    "boot = disk",     "kernel = k",
 		"at = 0",      "cmdline = c",	 "disk0 = d",	    "disk1 = d",       "disk2 = d",
 		"disk3 = d",   "firmware = f",	 "console = none",  "ticks = catchup", "vpid = on",
-		"weight = 1",  "autostart = no", "restart = never", "exit-port = on"};
+		"weight = 1",  "autostart = no", "restart = never", "exit-port = on",
+		"input = serial"};
 	char text[200], error[100];
 
 	(void)state;
