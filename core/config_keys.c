@@ -68,7 +68,8 @@ static int find_word(const struct config_key *key, const char *value)
 }
 
 _Static_assert(sizeof(enum vm_boot) == sizeof(int) && sizeof(enum vm_console_kind) == sizeof(int) &&
-		       sizeof(enum vm_input) == sizeof(int) && sizeof(enum vm_ticks) == sizeof(int) &&
+		       sizeof(enum vm_input) == sizeof(int) &&
+		       sizeof(enum vm_ticks) == sizeof(int) &&
 		       sizeof(enum vm_restart) == sizeof(int),
 	       "set_enum writes an int");
 

@@ -112,7 +112,8 @@ static void fetch(struct kbc *k)
 	       !(k->ram[COMMAND_BYTE] & KBC_DISABLE1)) {
 		c = k->ops.type ? k->ops.type(k->ops.ctx) : -1;
 		if (c >= 0)
-			(void)keyboard_type(&k->keyboard, (uint8_t)c); /* it is empty: there is room */
+			(void)keyboard_type(&k->keyboard,
+					    (uint8_t)c); /* it is empty: there is room */
 	}
 }
 

@@ -321,7 +321,7 @@ sound: driver=dummy
         return True
 
     def interrupt(self, timeout):
-        """Stops the machine. Bochs forgets a signal that comes while it begins to run, so another is sent each second."""
+        """Stops the machine. Bochs forgets a signal that comes just as it begins to run: one is sent each second."""
         deadline = time.monotonic() + timeout
         while not self.at_prompt() and time.monotonic() < deadline and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
@@ -336,7 +336,7 @@ sound: driver=dummy
 
     def ask_debugger(self, *commands, timeout=30):
         """Stops the machine (it stays stopped), runs debugger commands, returns what they print."""
-        mark = "0xfeedc0de0badf00d"  # `? NUMBER` prints it again, with its decimal value: then all before has been answered
+        mark = "0xfeedc0de0badf00d"  # `? NUMBER` prints it, and its decimal value: then all before was answered
         at = len(self.output())
         self.interrupt(timeout)
         self.debugger(*commands, f"? {mark}")

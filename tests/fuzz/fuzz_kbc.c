@@ -3,7 +3,8 @@
  * needs: devices/kbc.c devices/keyboard.c
  *
  * The input's first byte: bit 0 says that the guest leaves the controller's settings alone; then
- * all keys and characters must arrive, in order. After it pairs of bytes: what happens, and a value.
+ * all keys and characters must arrive, in order. After it pairs of bytes: what happens, and a
+ * value.
  */
 #include <stdlib.h>
 #include <string.h>

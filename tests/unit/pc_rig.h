@@ -83,3 +83,10 @@ static inline void blank_disk(unsigned n, uint64_t size)
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, pc_setup, pc_teardown)
+
+static inline void type(const char *text)
+{
+	assert_int_equal(vm_console_type(&pc_machine.vm.console, text, (uint32_t)strlen(text)),
+			 strlen(text));
+	pc_input(pc_machine.vm.pc);
+}

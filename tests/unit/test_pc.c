@@ -90,84 +90,6 @@ static void test_the_second_ports_echo_is_irq12(void **state)
 	expect_irq(12);
 }
 
-static void type(const char *text)
-{
-	assert_int_equal(vm_console_type(&pc_machine.vm.console, text, (uint32_t)strlen(text)),
-			 strlen(text));
-	pc_input(pc_machine.vm.pc);
-}
-
-static void test_what_is_typed_comes_by_irq4(void **state)
-{
-	(void)state;
-	build();
-	pic_start();
-	pc_out(0x3f9, 1, 1);
-	type("hi");
-	expect_irq(4);
-	assert_int_equal(pc_in(0x3f8, 1), 'h');
-	expect_none();
-	pc_pass(20 * MS); /* the line is no faster */
-	expect_irq(4);
-	assert_int_equal(pc_in(0x3f8, 1), 'i');
-	pc_pass(20 * MS);
-	expect_none();
-	assert_int_equal(pc_next_alarm(), DEVICE_NEVER);
-}
-
-static void test_what_is_typed_on_the_keyboard_comes_by_irq1(void **state)
-{
-	static const uint8_t codes[] = {0x23, 0xa3, 0x17, 0x97}; /* "hi" in set 1 */
-
-	(void)state;
-	pc_machine.vm.config.input = VM_INPUT_KEYBOARD;
-	build();
-	pic_start();
-	pc_out(0x3f9, 1, 1);
-	type("hi");
-	for (unsigned i = 0; i < array_count(codes); i++) {
-		expect_irq(1);
-		assert_int_equal(pc_in(0x60, 1), codes[i]);
-		expect_none();
-		pc_pass(MS);
-	}
-	expect_none();
-	assert_int_equal(pc_in(0x3fd, 1) & 1, 0); /* and not by the serial port */
-	assert_int_equal(pc_next_alarm(), DEVICE_NEVER);
-}
-
-static void test_what_is_typed_during_a_reset_comes_after_it(void **state)
-{
-	struct pc *pc;
-
-	(void)state;
-	pc_machine.vm.config.input = VM_INPUT_KEYBOARD;
-	build();
-	pc = pc_machine.vm.pc;
-	assert_int_equal(vm_console_type(&pc_machine.vm.console, "h", 1), 1);
-	assert_int_equal(pc_in(0x64, 1) & KBC_OBF, 0);
-	pc_reset(pc);
-	assert_int_equal(pc_in(0x64, 1) & KBC_OBF, KBC_OBF);
-	assert_int_equal(pc_in(0x60, 1), 0x23);
-}
-
-static void test_what_is_not_read_stays_in_the_console(void **state)
-{
-	char text[2000];
-
-	(void)state;
-	build();
-	memset(text, 'x', sizeof(text) - 1);
-	text[sizeof(text) - 1] = '\0';
-	type(text);
-	for (unsigned i = 0; i < 1000; i++) {
-		pc_pass(MS);
-		pc_input(pc_machine.vm.pc);
-	}
-	assert_int_equal(ring_used(&pc_machine.vm.console.in), sizeof(text) - 2);
-	assert_int_equal(pc_next_alarm(), DEVICE_NEVER);
-}
-
 static void print(uint16_t port, const char *text)
 {
 	while (*text)
@@ -605,10 +527,6 @@ int main(void)
 		T(test_a_tiny_period_does_not_mean_many_alarms),
 		T(test_the_keyboard_controllers_echo_is_irq1),
 		T(test_the_second_ports_echo_is_irq12),
-		T(test_what_is_typed_comes_by_irq4),
-		T(test_what_is_typed_on_the_keyboard_comes_by_irq1),
-		T(test_what_is_typed_during_a_reset_comes_after_it),
-		T(test_what_is_not_read_stays_in_the_console),
 		T(test_each_console_shows_its_port),
 		T(test_the_clock_interrupts_by_irq8),
 		T(test_the_printers_acknowledge_is_irq7),

@@ -134,7 +134,8 @@ static void test_the_longest_fits(void **state)
 	n = snprintf(config, sizeof(config),
 		     "[vm aaaaaaaaaaaaaaa]\nmemory = 3145724K\nboot = multiboot\nkernel = %s\n"
 		     "cmdline = \"%s%s\"\nmodule = %s\nmodule = %s\nmodule = %s\nmodule = %s\n"
-		     "cpu = 63\nconsole = serial\ninput = keyboard\nticks = coalesce\nvpid = off\nweight = 1000\n"
+		     "cpu = 63\nconsole = serial\ninput = keyboard\nticks = coalesce\nvpid = "
+		     "off\nweight = 1000\n"
 		     "autostart = no\nrestart = always\nexit-port = on\n",
 		     name, quotes, quotes, name, name, name, name);
 	for (unsigned i = 0; i < VM_DISK_COUNT; i++)

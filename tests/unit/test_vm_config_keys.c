@@ -43,12 +43,12 @@ static void test_defaults(void **state)
 
 static void test_all_keys_together(void **state)
 {
-	const struct vm_config *c =
-		good("[vm all]\nmemory = 64M\ncpus = 1\ncpu = 3\nboot = multiboot\nkernel = k.elf\n"
-		     "cmdline = root=/dev/hda quiet\nmodule = one\nmodule = two\n"
-		     "disk0 = d0\ndisk1 = blank:1M\ndisk2 = d2 size=8K\ndisk3=d3\n"
-		     "console = none\ninput = keyboard\nticks = coalesce\nvpid = off\nweight = 1000\n"
-		     "autostart = no\nrestart = always\nexit-port = on");
+	const struct vm_config *c = good(
+		"[vm all]\nmemory = 64M\ncpus = 1\ncpu = 3\nboot = multiboot\nkernel = k.elf\n"
+		"cmdline = root=/dev/hda quiet\nmodule = one\nmodule = two\n"
+		"disk0 = d0\ndisk1 = blank:1M\ndisk2 = d2 size=8K\ndisk3=d3\n"
+		"console = none\ninput = keyboard\nticks = coalesce\nvpid = off\nweight = 1000\n"
+		"autostart = no\nrestart = always\nexit-port = on");
 
 	(void)state;
 	assert_int_equal(c->mem, 64 << 20);
@@ -271,11 +271,11 @@ static void test_modules_repeat_up_to_four_times(void **state)
 static void test_each_other_key_once(void **state)
 {
 	static const char *const keys[] = {
-		"memory = 1M", "cpus = 1",	 "cpu = 1",	    "boot = disk",     "kernel = k",
-		"at = 0",      "cmdline = c",	 "disk0 = d",	    "disk1 = d",       "disk2 = d",
-		"disk3 = d",   "firmware = f",	 "console = none",  "ticks = catchup", "vpid = on",
-		"weight = 1",  "autostart = no", "restart = never", "exit-port = on",
-		"input = serial"};
+		"memory = 1M",	  "cpus = 1",	     "cpu = 1",	       "boot = disk",
+		"kernel = k",	  "at = 0",	     "cmdline = c",    "disk0 = d",
+		"disk1 = d",	  "disk2 = d",	     "disk3 = d",      "firmware = f",
+		"console = none", "ticks = catchup", "vpid = on",      "weight = 1",
+		"autostart = no", "restart = never", "exit-port = on", "input = serial"};
 	char text[200], error[100];
 
 	(void)state;

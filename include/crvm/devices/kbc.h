@@ -2,8 +2,8 @@
  * The keyboard controller of a PC, an 8042 with its keyboard (devices/kbc.c): ports 60h and 64h,
  * the A20 gate, the reset line. It has a second port, but no mouse is plugged in: what is sent
  * there is answered as a real controller does that hears nothing (FEh with "timeout"). Knows no
- * console, no interrupt chip and no VM: see struct kbc_ops. Text comes by ops.type, a character when
- * all keys before have been read: what the guest does not take stays where it is.
+ * console, no interrupt chip and no VM: see struct kbc_ops. Text comes by ops.type, a character
+ * when all keys before have been read: what the guest does not take stays where it is.
  *
  * At power-on it is in the state that a PC's BIOS leaves, since guests started without one never
  * set it up: IRQ1 enabled, translation to set 1 on, the keyboard scanning, the second port
@@ -84,9 +84,9 @@ enum kbc_answer {
 };
 
 /*
- * All called with the device's lock held. type, a20 and reset may be NULL; timer calls
- * kbc_expired. a20 tells what this device's gate is set to, at every write to it: who made both this and port 92h
- * decides what the wire is. reset must not enter the device.
+ * All called with the device's lock held. type, a20 and reset may be NULL; timer calls kbc_expired.
+ * a20 tells what this device's gate is set to, at every write to it: who made both this and port
+ * 92h decides what the wire is. reset must not enter the device.
  */
 struct kbc_ops {
 	struct irq_line irq1, irq12;
