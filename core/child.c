@@ -53,8 +53,6 @@ static int build(struct vm *vm, struct vm *parent)
 	c->irq = (struct irq_source){irq_peek, irq_ack, c};
 	vm->child = c;
 	vm->child_ops = &child_ops;
-	vm->exit_code = -1;
-	vm->zero_tsc = rdtsc();
 	vm->config.cpus = 1;
 	vm->config.cpu = -1;
 	vm->config.vpid = parent->config.vpid;
@@ -69,25 +67,20 @@ static int build(struct vm *vm, struct vm *parent)
 int child_create(struct vm *parent, unsigned *number)
 {
 	unsigned slot = vm_free_slot(), i = 0;
-	struct arena arena;
 	struct vm *vm;
-	int err = E_NOMEM;
+	int err;
 
 	while (i < VM_CHILD_MAX && parent->children[i])
 		i++;
 	if (slot == VM_MAX || i == VM_CHILD_MAX)
 		return E_NOMEM;
-	arena_init(&arena, (frame_owner_t)(FRAME_VM0 + slot));
-	vm = arena_alloc(&arena, sizeof(*vm), 64);
-	if (vm) {
-		vm->arena = arena;
-		vm->id = (uint16_t)slot;
-		str_printf(vm->name, sizeof(vm->name), "child-%u-%u", parent->id + 1u, i + 1);
-		err = build(vm, parent);
-		arena = vm->arena;
-	}
+	vm = vm_alloc(slot);
+	if (!vm)
+		return E_NOMEM;
+	str_printf(vm->name, sizeof(vm->name), "child-%u-%u", parent->id + 1u, i + 1);
+	err = build(vm, parent);
 	if (err) {
-		arena_destroy(&arena);
+		arena_destroy(&vm->arena);
 		return err;
 	}
 	children[slot] = parent->children[i] = vm;
@@ -105,7 +98,6 @@ void child_destroy(struct vm *vm)
 {
 	struct vm *parent = vm->child->parent;
 	struct percpu *cpu = parent->vcpu[0].cpu;
-	struct arena arena = vm->arena;
 
 	/* It may still be what its CPU has loaded. */
 	if (cpu)
@@ -114,7 +106,7 @@ void child_destroy(struct vm *vm)
 		if (parent->children[i] == vm)
 			parent->children[i] = NULL;
 	children[vm->id] = NULL;
-	arena_destroy(&arena);
+	arena_destroy(&vm->arena);
 }
 
 struct child *child_find(const struct vm *parent, uint64_t number)

@@ -421,7 +421,7 @@ static void report_unknown(const struct config_vm *v, const struct config_entry 
 {
 	struct config_guess guess = {.word = e->key};
 	struct config_shown shown;
-	char list[160];
+	char list[CONFIG_MESSAGE_MAX];
 	size_t n = 0;
 
 	list[0] = '\0';

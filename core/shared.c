@@ -58,23 +58,22 @@ static int region_make(const struct vm_config_shared *c, unsigned slot)
 	const uint64_t at = find_place(c->size);
 	struct shared_region *r;
 	struct arena arena;
-	int err = E_NOMEM;
+	int err;
 
 	arena_init(&arena, FRAME_SHARED);
 	r = at ? arena_alloc(&arena, sizeof(*r), 64) : NULL;
-	if (r) {
-		*r = (struct shared_region){
-			.at = at,
-			.size = c->size,
-			.arena = arena,
-			.lock = SPINLOCK_INIT(RANK_VM, "shared memory"),
-		};
-		memcpy(r->name, c->name, sizeof(r->name));
-		err = arena_blocks(&r->arena, c->size, got_block, r);
-		arena = r->arena;
-	}
+	if (!r)
+		return E_NOMEM;
+	*r = (struct shared_region){
+		.at = at,
+		.size = c->size,
+		.arena = arena,
+		.lock = SPINLOCK_INIT(RANK_VM, "shared memory"),
+	};
+	memcpy(r->name, c->name, sizeof(r->name));
+	err = arena_blocks(&r->arena, c->size, got_block, r);
 	if (err) {
-		arena_destroy(&arena);
+		arena_destroy(&r->arena);
 		return err;
 	}
 	regions[slot] = r;
@@ -104,12 +103,10 @@ static struct shared_region *region_get(const struct vm *vm, const struct vm_con
 
 static void region_end(struct shared_region *r)
 {
-	struct arena arena = r->arena;
-
 	for (unsigned i = 0; i < SHARED_REGION_MAX; i++)
 		if (regions[i] == r)
 			regions[i] = NULL;
-	arena_destroy(&arena);
+	arena_destroy(&r->arena);
 }
 
 /* Into the VM's memory, and its nested page table. */

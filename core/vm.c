@@ -232,10 +232,25 @@ unsigned vm_free_slot(void)
 	return slot;
 }
 
+struct vm *vm_alloc(unsigned slot)
+{
+	struct arena arena;
+	struct vm *vm;
+
+	arena_init(&arena, (frame_owner_t)(FRAME_VM0 + slot));
+	vm = arena_alloc(&arena, sizeof(*vm), 64);
+	if (!vm)
+		return NULL;
+	vm->arena = arena;
+	vm->id = (uint16_t)slot;
+	vm->exit_code = -1;
+	vm->zero_tsc = rdtsc();
+	return vm;
+}
+
 int vm_create(const struct vm_config *config, const struct vm_image *own, struct vm **out)
 {
 	const unsigned slot = vm_free_slot();
-	struct arena arena;
 	struct vm *vm = NULL;
 	int err = E_NOMEM;
 
@@ -243,29 +258,24 @@ int vm_create(const struct vm_config *config, const struct vm_image *own, struct
 		log_err("VM %s: there are %u VMs already", config->name, VM_MAX);
 		return E_NOMEM;
 	}
-	arena_init(&arena, (frame_owner_t)(FRAME_VM0 + slot));
 	/* So that what is more than there ever can be does not take all there is. */
 	if (config->mem / PAGE_SIZE <= frames_count(FRAME_FREE))
-		vm = arena_alloc(&arena, sizeof(*vm), 64);
+		vm = vm_alloc(slot);
 	if (vm) {
-		vm->arena = arena;
-		vm->id = (uint16_t)slot;
 		vm->config = *config;
 		vm->own = *own;
-		vm->exit_code = -1;
-		vm->zero_tsc = rdtsc();
 		memcpy(vm->name, config->name, sizeof(vm->name));
 		err = vm_build(vm);
-		if (err)
-			shared_detach(vm);
-		arena = vm->arena;
 	}
 	if (err) {
 		const char *why = err == E_NOMEM && vm && vm->mem.count == GMEM_SLOT_MAX
 					  ? "memory is in too many pieces"
 					  : status_name(err);
 
-		arena_destroy(&arena);
+		if (vm) {
+			shared_detach(vm);
+			arena_destroy(&vm->arena);
+		}
 		log_err("VM %s cannot be made: %s (%lu KiB wanted, %lu KiB free)", config->name,
 			why, config->mem / 1024, frames_count(FRAME_FREE) * 4);
 		return err;
@@ -280,16 +290,13 @@ int vm_create(const struct vm_config *config, const struct vm_image *own, struct
 
 void vm_destroy(struct vm *vm)
 {
-	struct arena arena;
-
 	child_reap(vm);
 	shared_detach(vm);
-	arena = vm->arena;
 	mux_detach(vm);
 	vms[vm->id] = NULL;
 	while (vm_count && !vms[vm_count - 1])
 		vm_count--;
-	arena_destroy(&arena);
+	arena_destroy(&vm->arena);
 }
 
 void vm_power_on_vcpu(struct vm_vcpu *vv, const struct irq_source *irq)

@@ -244,6 +244,7 @@ void arena_destroy(struct arena *a)
 {
 	struct arena_block *b = a->blocks;
 
+	arena_init(a, a->owner); /* now: it may lie in one of the blocks */
 	while (b) {
 		struct arena_block block = *b; /* it may lie in the block it describes */
 
@@ -251,5 +252,4 @@ void arena_destroy(struct arena *a)
 		frames_free(block.base, block.order);
 		b = block.next;
 	}
-	arena_init(a, a->owner);
 }

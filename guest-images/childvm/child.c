@@ -9,7 +9,12 @@
 #include "clock.h"
 #include "host.h"
 #include "machine.h"
-#include "vmcall.h"
+
+/* Memory is mapped where it is: a pointer is the address that a call wants. */
+static uint64_t address(const void *p)
+{
+	return (uintptr_t)p;
+}
 
 #define MIB	  (1ull << 20)
 #define ROM_TOP	  (1ull << 32)
@@ -25,9 +30,9 @@ static int64_t write(const struct child *c, uint64_t to, const uint8_t *from, ui
 	for (uint64_t at = 0; !err && at < size; at += HYPERCALL_LENGTH_MAX) {
 		const uint64_t left = size - at;
 
-		err = vmcall(HYPERCALL_GUEST_WRITE, (uint64_t)c->number, to + at,
-			     vmcall_pointer(from + at),
-			     left < HYPERCALL_LENGTH_MAX ? left : HYPERCALL_LENGTH_MAX);
+		err = hypercall(HYPERCALL_GUEST_WRITE, (uint64_t)c->number, to + at,
+				address(from + at),
+				left < HYPERCALL_LENGTH_MAX ? left : HYPERCALL_LENGTH_MAX);
 	}
 	return err;
 }
@@ -36,11 +41,11 @@ static int64_t write(const struct child *c, uint64_t to, const uint8_t *from, ui
 static int64_t add_memory(const struct child *c, const uint8_t *rom, uint64_t rom_size)
 {
 	const uint64_t n = (uint64_t)c->number;
-	int64_t err = vmcall(HYPERCALL_GUEST_ADD_MEMORY, n, 0, MACHINE_MEMORY, 0);
+	int64_t err = hypercall(HYPERCALL_GUEST_ADD_MEMORY, n, 0, MACHINE_MEMORY, 0);
 
 	if (!err)
-		err = vmcall(HYPERCALL_GUEST_ADD_MEMORY, n, ROM_TOP - CHILD_ROM_MAX, CHILD_ROM_MAX,
-			     0);
+		err = hypercall(HYPERCALL_GUEST_ADD_MEMORY, n, ROM_TOP - CHILD_ROM_MAX,
+				CHILD_ROM_MAX, 0);
 	if (!err)
 		err = write(c, MIB - rom_size, rom, rom_size);
 	if (!err)
@@ -58,8 +63,7 @@ static int64_t set_traps(const struct child *c)
 		const struct hypercall_trap t = {
 			.kind = HYPERCALL_TRAP_IO, .at = r->base, .size = r->len, .key = i};
 
-		err = vmcall(HYPERCALL_GUEST_SET_TRAP, (uint64_t)c->number, vmcall_pointer(&t), 0,
-			     0);
+		err = hypercall(HYPERCALL_GUEST_SET_TRAP, (uint64_t)c->number, address(&t), 0, 0);
 	}
 	return err;
 }
@@ -68,20 +72,21 @@ int64_t child_build(struct child *c, const uint8_t *rom, uint64_t rom_size)
 {
 	int64_t err;
 
-	*c = (struct child){.number = vmcall(HYPERCALL_GUEST_CREATE, 0, 0, 0, 0)};
+	*c = (struct child){.number = hypercall(HYPERCALL_GUEST_CREATE, 0, 0, 0, 0)};
 	if (c->number < 0)
 		return c->number;
 	err = add_memory(c, rom, rom_size);
 	if (!err)
 		err = set_traps(c);
 	if (!err)
-		err = vmcall(HYPERCALL_VCPU_CREATE, (uint64_t)c->number, 0, HYPERCALL_MODE_REAL, 0);
+		err = hypercall(HYPERCALL_VCPU_CREATE, (uint64_t)c->number, 0, HYPERCALL_MODE_REAL,
+				0);
 	return err;
 }
 
 int64_t child_destroy(struct child *c)
 {
-	return vmcall(HYPERCALL_GUEST_DESTROY, (uint64_t)c->number, 0, 0, 0);
+	return hypercall(HYPERCALL_GUEST_DESTROY, (uint64_t)c->number, 0, 0, 0);
 }
 
 const char *child_reason(const struct child *c)
@@ -107,8 +112,8 @@ static int64_t answer_io(struct child *c)
 	io.count = p->io.count;
 	io.data = 0;
 	ports_read(r, offset, p->io.size, io.bytes, p->io.count);
-	return vmcall(HYPERCALL_VCPU_WRITE_STATE, (uint64_t)c->number, HYPERCALL_WRITE_IO,
-		      vmcall_pointer(&io), 0);
+	return hypercall(HYPERCALL_VCPU_WRITE_STATE, (uint64_t)c->number, HYPERCALL_WRITE_IO,
+			 address(&io), 0);
 }
 
 /*
@@ -123,11 +128,11 @@ static int64_t interrupt(struct child *c)
 
 	if (!machine_irq_waits())
 		return 0;
-	err = vmcall(HYPERCALL_VCPU_READ_STATE, (uint64_t)c->number, vmcall_pointer(&state), 0, 0);
+	err = hypercall(HYPERCALL_VCPU_READ_STATE, (uint64_t)c->number, address(&state), 0, 0);
 	if (!err && state.rflags & RFLAGS_IF) {
 		c->irqs++;
-		err = vmcall(HYPERCALL_VCPU_INTERRUPT, (uint64_t)c->number,
-			     (uint64_t)machine_irq_take(), 0, 0);
+		err = hypercall(HYPERCALL_VCPU_INTERRUPT, (uint64_t)c->number,
+				(uint64_t)machine_irq_take(), 0, 0);
 	}
 	if (machine_irq_waits())
 		clock_set_if_unset(CLOCK_POLL, POLL_NS);
@@ -155,7 +160,7 @@ static int64_t resume(struct child *c)
 	int64_t kind;
 
 	clock_arm();
-	kind = host_vmcall(HYPERCALL_VCPU_RESUME, (uint64_t)c->number, vmcall_pointer(&c->packet));
+	kind = host_vmcall(HYPERCALL_VCPU_RESUME, (uint64_t)c->number, address(&c->packet));
 	clock_forget();
 	return kind;
 }

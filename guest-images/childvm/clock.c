@@ -2,9 +2,9 @@
  * See clock.h. Of all alarms the host has one, the next. Each rings once at most before the child
  * goes on, so that a device which wants one in the past keeps nobody waiting.
  */
+#include <crvm/hypercall.h>
 #include "clock.h"
 #include "host.h"
-#include "vmcall.h"
 
 static struct alarm {
 	uint64_t deadline;
@@ -19,7 +19,7 @@ static uint64_t armed = DEVICE_NEVER; /* what the host's alarm is set to */
 uint64_t clock_now(void)
 {
 	if (!now_known)
-		now_ns = (uint64_t)vmcall(HYPERCALL_TIME, 0, 0, 0, 0);
+		now_ns = (uint64_t)hypercall(HYPERCALL_TIME, 0, 0, 0, 0);
 	now_known = true;
 	return now_ns;
 }

@@ -5,13 +5,13 @@
  * Source: Multiboot Specification, "Boot information format".
  */
 #include <crvm/compiler.h>
+#include <crvm/hypercall.h>
 #include <crvm/string.h>
 
 #include "child.h"
 #include "clock.h"
 #include "host.h"
 #include "machine.h"
-#include "vmcall.h"
 
 #define MULTIBOOT_LOADER_MAGIC 0x2badb002u
 #define MULTIBOOT_INFO_MODS    (1u << 3)
@@ -131,8 +131,8 @@ void main(uint32_t magic, uint32_t info)
 		host_print("childvm: this needs CRVM\n");
 		return;
 	}
-	machine_init((uint64_t)vmcall(HYPERCALL_WALL_CLOCK, 0, 0, 0, 0) -
-		     (uint64_t)vmcall(HYPERCALL_TIME, 0, 0, 0, 0));
+	machine_init((uint64_t)hypercall(HYPERCALL_WALL_CLOCK, 0, 0, 0, 0) -
+		     (uint64_t)hypercall(HYPERCALL_TIME, 0, 0, 0, 0));
 	rom = take_modules(at(info));
 	if (!rom.size || rom.size > CHILD_ROM_MAX) {
 		host_print("childvm: no child: no module `" FIRMWARE

@@ -41,5 +41,5 @@ typedef int arena_got_fn(void *ctx, uint64_t offset, hpa_t base, uint64_t len);
  */
 must_check int arena_blocks(struct arena *a, uint64_t size, arena_got_fn *got, void *ctx);
 
-/* Scrubs (zeroes) every frame and gives it back. The arena may be used again after arena_init. */
+/* Scrubs (zeroes) every frame and gives it back. The arena is empty then; `a` may lie in it. */
 void arena_destroy(struct arena *a);

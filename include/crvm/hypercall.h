@@ -236,4 +236,19 @@ _Static_assert(sizeof(struct hypercall_shared) == 40 && sizeof(struct hypercall_
 		       sizeof(struct hypercall_packet) == 544 &&
 		       sizeof(struct hypercall_state) == 144 && sizeof(struct hypercall_io) == 520,
 	       "the ABI");
+
+#ifdef __x86_64__
+/* The call, for a guest in 64-bit mode: RAX as it comes back. */
+static inline int64_t hypercall(uint64_t number, uint64_t rdi, uint64_t rsi, uint64_t rdx,
+				uint64_t rcx)
+{
+	int64_t result;
+
+	__asm__ volatile("vmcall"
+			 : "=a"(result)
+			 : "a"(number), "D"(rdi), "S"(rsi), "d"(rdx), "c"(rcx)
+			 : "memory");
+	return result;
+}
+#endif
 #endif

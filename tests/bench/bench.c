@@ -125,25 +125,15 @@ static struct hypercall_packet packet;
 /* mov $0x3f8, %dx; 1: out %al, %dx; jmp 1b */
 static const uint8_t child_code[] = {0xba, 0xf8, 0x03, 0xee, 0xeb, 0xfd};
 
-static int64_t call(uint64_t number, uint64_t rdi, uint64_t rsi, uint64_t rdx, uint64_t rcx)
-{
-	int64_t result;
-
-	__asm__ volatile("vmcall"
-			 : "=a"(result)
-			 : "a"(number), "D"(rdi), "S"(rsi), "d"(rdx), "c"(rcx)
-			 : "memory");
-	return result;
-}
-
 /* Child 1, which writes to a trapped port for ever. */
 static bool make_child(void)
 {
-	return call(HYPERCALL_GUEST_CREATE, 0, 0, 0, 0) == 1 &&
-	       !call(HYPERCALL_GUEST_ADD_MEMORY, 1, 0, 0x10000, 0) &&
-	       !call(HYPERCALL_GUEST_WRITE, 1, 0x1000, (uint64_t)child_code, sizeof(child_code)) &&
-	       !call(HYPERCALL_GUEST_SET_TRAP, 1, (uint64_t)&trap, 0, 0) &&
-	       !call(HYPERCALL_VCPU_CREATE, 1, 0x1000, HYPERCALL_MODE_REAL, 0);
+	return hypercall(HYPERCALL_GUEST_CREATE, 0, 0, 0, 0) == 1 &&
+	       !hypercall(HYPERCALL_GUEST_ADD_MEMORY, 1, 0, 0x10000, 0) &&
+	       !hypercall(HYPERCALL_GUEST_WRITE, 1, 0x1000, (uint64_t)child_code,
+			  sizeof(child_code)) &&
+	       !hypercall(HYPERCALL_GUEST_SET_TRAP, 1, (uint64_t)&trap, 0, 0) &&
+	       !hypercall(HYPERCALL_VCPU_CREATE, 1, 0x1000, HYPERCALL_MODE_REAL, 0);
 }
 
 /* As MEASURE, but that RSI is an argument. */
@@ -153,7 +143,7 @@ static void measure_resume(void)
 		uint32_t start, end;
 
 		__asm__ volatile("rdtsc" : "=a"(start) : : "rdx", "memory");
-		(void)call(HYPERCALL_VCPU_RESUME, 1, (uint64_t)&packet, 0, 0);
+		(void)hypercall(HYPERCALL_VCPU_RESUME, 1, (uint64_t)&packet, 0, 0);
 		__asm__ volatile("rdtsc" : "=a"(end) : : "rdx", "memory");
 		sample[i] = end - start;
 	}
@@ -182,7 +172,7 @@ static uint32_t call_ticks(int64_t *result, uint64_t number, uint64_t rdi, uint6
 	uint32_t start, end;
 
 	__asm__ volatile("rdtsc" : "=a"(start) : : "rdx", "memory");
-	*result = call(number, rdi, rsi, 0, 0);
+	*result = hypercall(number, rdi, rsi, 0, 0);
 	__asm__ volatile("rdtsc" : "=a"(end) : : "rdx", "memory");
 	return end - start;
 }
@@ -190,10 +180,10 @@ static uint32_t call_ticks(int64_t *result, uint64_t number, uint64_t rdi, uint6
 /* What the log says of the last one is on its way by then. */
 static void let_the_console_work(void)
 {
-	int64_t end = call(HYPERCALL_TIME, 0, 0, 0, 0) + 10000000;
+	int64_t end = hypercall(HYPERCALL_TIME, 0, 0, 0, 0) + 10000000;
 
-	while (call(HYPERCALL_TIME, 0, 0, 0, 0) < end)
-		(void)call(HYPERCALL_YIELD, 0, 0, 0, 0);
+	while (hypercall(HYPERCALL_TIME, 0, 0, 0, 0) < end)
+		(void)hypercall(HYPERCALL_YIELD, 0, 0, 0, 0);
 }
 
 static bool cycle(const char *config, size_t length, struct cycles *c)
@@ -204,7 +194,7 @@ static bool cycle(const char *config, size_t length, struct cycles *c)
 	for (unsigned i = 0; i < CYCLES; i++) {
 		c->create[i] = call_ticks(&made, HYPERCALL_VM_CREATE, (uint64_t)config, length);
 		let_the_console_work();
-		count = call(HYPERCALL_VM_LIST, (uint64_t)number, array_count(number), 0, 0);
+		count = hypercall(HYPERCALL_VM_LIST, (uint64_t)number, array_count(number), 0, 0);
 		if (made != 1 || count < 2)
 			return false;
 		c->destroy[i] = call_ticks(&gone, HYPERCALL_VM_DESTROY, number[count - 1], 0);

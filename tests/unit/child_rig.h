@@ -37,6 +37,22 @@ unsigned vm_free_slot(void)
 	return slot;
 }
 
+struct vm *vm_alloc(unsigned slot)
+{
+	struct arena arena;
+	struct vm *vm;
+
+	arena_init(&arena, (frame_owner_t)(FRAME_VM0 + slot));
+	vm = arena_alloc(&arena, sizeof(*vm), 64);
+	if (!vm)
+		return NULL;
+	vm->arena = arena;
+	vm->id = (uint16_t)slot;
+	vm->exit_code = -1;
+	vm->zero_tsc = rdtsc();
+	return vm;
+}
+
 int vm_map(struct vm *vm, uint64_t at, void *host, uint64_t len, unsigned flags)
 {
 	int err = gmem_add(&vm->mem, gpa(at), len, host, false);

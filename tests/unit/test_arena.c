@@ -469,6 +469,28 @@ static void test_an_arena_can_be_used_again(void **state)
 	}
 }
 
+static void test_an_arena_may_lie_in_itself(void **state)
+{
+	struct arena a, *in;
+
+	(void)state;
+	arena_init(&a, VM);
+	in = arena_alloc(&a, sizeof(*in), 8);
+	assert_non_null(in);
+	*in = a;
+	assert_true(build(in));
+	assert_int_equal(in->frame_count, frames_count(VM));
+	arena_destroy(in);
+	assert_int_equal(frames_count(VM), 0);
+	assert_int_equal(frames_count(FRAME_FREE), free_at_start);
+	arena_init(&a, VM);
+	in = arena_alloc(&a, PAGE_SIZE, 8); /* the same frames again: they are scrubbed */
+	assert_non_null(in);
+	for (unsigned i = 0; i < PAGE_SIZE; i++)
+		assert_int_equal(((uint8_t *)in)[i], 0);
+	arena_destroy(&a);
+}
+
 static void test_arenas_do_not_disturb_each_other(void **state)
 {
 	const frame_owner_t other = FRAME_VM0 + 9;
@@ -556,6 +578,7 @@ int main(void)
 		t(test_running_out_at_any_point_leaks_nothing),
 		t(test_destroy_scrubs_every_frame),
 		t(test_an_arena_can_be_used_again),
+		t(test_an_arena_may_lie_in_itself),
 		t(test_arenas_do_not_disturb_each_other),
 		t(test_random_objects_never_overlap),
 	};

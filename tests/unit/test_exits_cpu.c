@@ -249,7 +249,7 @@ static void test_xsetbv_is_for_ring_0(void **state)
 
 /* Hypercalls. */
 
-static void hypercall(uint64_t number)
+static void vmcall(uint64_t number)
 {
 	v->gpr[REG_RAX] = number;
 	v->gpr[REG_RDI] = 5;
@@ -273,7 +273,7 @@ static void test_hypercalls(void **state)
 	(void)state;
 	for (unsigned i = 0; i < array_count(cases); i++) {
 		again();
-		hypercall(cases[i].number);
+		vmcall(cases[i].number);
 		expect_next(3);
 		assert_int_equal(v->gpr[REG_RAX], (uint64_t)cases[i].result);
 		assert_int_equal(v->gpr[REG_RDI], 5);
@@ -288,7 +288,7 @@ static void test_hypercalls_are_for_ring_0(void **state)
 			again();
 			v->quick = number & 1 ? &vcpu_quick : NULL;
 			v->virt->segment[SEG_SS].attr |= (uint16_t)(cpl << 5);
-			hypercall(number);
+			vmcall(number);
 			expect_next(3);
 			assert_int_equal(v->gpr[REG_RAX], (uint64_t)E_PERM);
 		}

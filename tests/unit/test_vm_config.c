@@ -216,9 +216,10 @@ static void test_each_key_once(void **state)
 
 static void test_unknown_words(void **state)
 {
-	static const char known[] = "; known: name memory cpus cpu boot at cmdline module disk0 "
-				    "disk1 disk2 disk3 writes shared firmware console ticks vpid "
-				    "weight autostart restart exit-port privileged";
+	static const char known[] =
+		"; known: name memory cpus cpu boot at cmdline module disk0 "
+		"disk1 disk2 disk3 writes shared firmware console input ticks vpid "
+		"weight autostart restart exit-port privileged";
 	char message[240];
 
 	(void)state;

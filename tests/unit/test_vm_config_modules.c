@@ -245,7 +245,7 @@ static void test_the_document_has_all_keys(void **state)
 			fail_msg("docs/configuration.md has no row for %s", key);
 	}
 	assert_non_null(strstr(text, "\n| `disk0` to `disk3` |"));
-	assert_int_equal(count, 23);
+	assert_int_equal(count, 24);
 	free(text);
 }
 

@@ -174,7 +174,7 @@ static void test_bad_vms_do_not_count(void **state)
 	assert_string_equal(errors[0],
 			    "3:1: a: unknown key 'nonsense'; known: memory cpus cpu boot "
 			    "kernel at cmdline module disk0 disk1 disk2 disk3 writes shared "
-			    "firmware console ticks vpid weight autostart restart "
+			    "firmware console input ticks vpid weight autostart restart "
 			    "exit-port privileged");
 	assert_int_equal(vm_count, 3);
 	assert_true(vms[0].bad);

@@ -211,7 +211,7 @@ static void test_entries(void **state)
 	refused(section("= 1M"),
 		"2:1: a: unknown key ''; known: memory cpus cpu boot kernel at "
 		"cmdline module disk0 disk1 disk2 disk3 writes shared firmware console "
-		"ticks vpid weight autostart restart exit-port privileged");
+		"input ticks vpid weight autostart restart exit-port privileged");
 }
 
 static void test_quotes(void **state)

@@ -1,22 +1,11 @@
 /*
- * Hypercalls for test guests in 64-bit mode.
+ * What test guests that make hypercalls share: addresses, and arguments as a hostile caller passes
+ * them.
  */
 #pragma once
 
 #include <crvm/hypercall.h>
 #include "cpu.h"
-
-static inline int64_t hypercall(uint64_t number, uint64_t rdi, uint64_t rsi, uint64_t rdx,
-				uint64_t rcx)
-{
-	int64_t result;
-
-	__asm__ volatile("vmcall"
-			 : "=a"(result)
-			 : "a"(number), "D"(rdi), "S"(rsi), "d"(rdx), "c"(rcx)
-			 : "memory");
-	return result;
-}
 
 static inline uint64_t address(const volatile void *p)
 {

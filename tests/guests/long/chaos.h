@@ -192,7 +192,7 @@ static void tables(void)
 	}
 }
 
-static void hypercall(void)
+static void any_hypercall(void)
 {
 	uint64_t a = random() & 1 ? random() & 15 : value();
 
@@ -310,7 +310,7 @@ static void setup(void)
 }
 
 static void (*const operations[])(void) = {
-	msr, port, control, debug, tables, hypercall, wild_page, device, leaf, instructions,
+	msr, port, control, debug, tables, any_hypercall, wild_page, device, leaf, instructions,
 };
 #define OPERATIONS (sizeof(operations) / sizeof(operations[0]))
 
