@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "emu_machine.h"
+#include "input.h"
 
 #define require(cond)                                           \
 	do {                                                    \
@@ -24,19 +25,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Small, so that an input fills much of it: RAM, ROM. */
 #define PAGES 6u
-
-struct input {
-	const uint8_t *p, *end;
-};
-
-static uint64_t take(struct input *in, unsigned n)
-{
-	uint64_t v = 0;
-
-	for (unsigned i = 0; i < n && in->p < in->end; i++)
-		v |= (uint64_t)*in->p++ << 8 * i;
-	return v;
-}
 
 /* Any value, but often one that leads somewhere. */
 static uint64_t take_address(struct input *in)

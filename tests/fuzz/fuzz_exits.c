@@ -12,23 +12,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "hostile.h"
+#include "input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define STEPS 64u
 
-struct input {
-	const uint8_t *p, *end;
-};
-
 static uint64_t bytes_take(void *ctx, unsigned bytes)
 {
-	struct input *in = ctx;
-	uint64_t value = 0;
-
-	for (unsigned i = 0; i < bytes && in->p < in->end; i++)
-		value |= (uint64_t)*in->p++ << 8 * i;
-	return value;
+	return take(ctx, bytes);
 }
 
 static uint64_t life(const uint8_t *data, size_t size, const struct vcpu_quick *quick)

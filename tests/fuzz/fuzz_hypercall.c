@@ -17,23 +17,11 @@
 
 #include "../unit/child_rig.h"
 #include "../../core/shared.h"
+#include "input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define CALLS 48u
-
-struct input {
-	const uint8_t *p, *end;
-};
-
-static uint64_t take(struct input *in, unsigned bytes)
-{
-	uint64_t value = 0;
-
-	for (unsigned i = 0; i < bytes && in->p < in->end; i++)
-		value |= (uint64_t)*in->p++ << 8 * i;
-	return value;
-}
 
 /* Mostly what makes sense somewhere. */
 static uint64_t argument(struct input *in)

@@ -24,23 +24,11 @@
 
 #define RIG_RAM (8ul << 20)
 #include "../unit/manage_rig.h"
+#include "input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define CALLS 40u
-
-struct input {
-	const uint8_t *p, *end;
-};
-
-static uint64_t take(struct input *in, unsigned bytes)
-{
-	uint64_t value = 0;
-
-	for (unsigned i = 0; i < bytes && in->p < in->end; i++)
-		value |= (uint64_t)*in->p++ << 8 * i;
-	return value;
-}
 
 /* Mostly what makes sense somewhere. */
 static uint64_t argument(struct input *in)
