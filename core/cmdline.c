@@ -7,6 +7,7 @@
 #include <crvm/printf.h>
 #include <crvm/status.h>
 #include <crvm/string.h>
+#include <crvm/virt.h>
 
 #define WORD_MAX    64	/* longest word that is looked at; every good one is shorter */
 #define MESSAGE_MAX 240 /* what the log takes in one line */
@@ -29,9 +30,10 @@ struct cmdline_row {
 	const char *name;
 	size_t offset; /* of the member that `set` writes */
 	bool (*set)(void *member, const struct cmdline_row *row, const char *value);
-	const char *const *words; /* the good values, for set_word and set_bool; ends with NULL */
-	const char *hint;	  /* else: the good values in words */
-	uint64_t max;		  /* for set_number */
+	const char *const *
+		words; /* the good values, for all but set_number and set_console; ends with NULL */
+	const char *hint; /* else: the good values in words */
+	uint64_t max;	  /* for set_number */
 };
 
 /* The place of a word is its value. */
@@ -42,6 +44,10 @@ static const char *const loglevel_words[] = {[LOG_ERR] = "err",
 					     [LOG_DEBUG + 1] = NULL};
 static const char *const panic_words[] = {
 	[PANIC_REBOOT] = "reboot", [PANIC_HALT] = "halt", [PANIC_HALT + 1] = NULL};
+static const char *const feature_words[] = {[VIRT_RDTSCP] = "rdtscp",
+					    [VIRT_TSC_OFFSET] = "tsc-offset",
+					    [VIRT_DEADLINE] = "preemption-timer",
+					    [VIRT_DEADLINE + 1] = NULL};
 static const char *const bool_words[] = {[false] = "off", [true] = "on", [2] = NULL};
 
 /* The place of the value in the row's words, or -1. */
@@ -64,6 +70,30 @@ static bool set_word(void *member, const struct cmdline_row *row, const char *va
 	if (i < 0)
 		return false;
 	*(unsigned *)member = (unsigned)i;
+	return true;
+}
+
+/* Words with commas between them: a bit for each. */
+static bool set_words(void *member, const struct cmdline_row *row, const char *value)
+{
+	char word[WORD_MAX + 1];
+	unsigned bits = 0;
+	size_t n;
+
+	for (;; value += n + 1) {
+		const char *comma = strchr(value, ',');
+		int i;
+
+		n = comma ? (size_t)(comma - value) : strlen(value);
+		(void)str_copy(word, sizeof(word), value, n);
+		i = cmdline_find_word(row, word);
+		if (i < 0)
+			return false;
+		bits |= 1u << i;
+		if (!comma)
+			break;
+	}
+	*(unsigned *)member = bits;
 	return true;
 }
 
@@ -107,6 +137,7 @@ static const struct cmdline_row cmdline_table[] = {
 	{"panic", MEMBER(panic), set_word, .words = panic_words},
 	{"screen", MEMBER(screen), set_bool, .words = bool_words},
 	{"x2apic", MEMBER(x2apic), set_bool, .words = bool_words},
+	{"without", MEMBER(without), set_words, .words = feature_words},
 };
 
 struct cmdline_word {

@@ -220,7 +220,7 @@ static no_return void hv_main_on_stack(void)
 	symbols_init(&machine.boot.symbols);
 	init_interrupts_and_time();
 	init_wallclock();
-	machine.backend->probe(&machine.verdict);
+	machine.backend->probe(machine.options.without, &machine.verdict);
 	cpu_enable_virt();
 	smp_start(&machine.acpi, ap_enter);
 	machine.up_ticks = rdtsc() - machine.start_tsc;

@@ -28,8 +28,38 @@ struct vmx_config vmx_config;
 static struct feature feature_rows[VMX_FEATURES_MAX];
 static unsigned feature_count;
 
+/* The control that makes each. */
+static const struct {
+	enum ctl_word word;
+	uint32_t bit;
+	const char *name;
+} control_of[] = {
+	[VIRT_RDTSCP] = {CTL_PROC2, PROC2_CTL_RDTSCP, "enable RDTSCP"},
+	[VIRT_TSC_OFFSET] = {CTL_PROC, PROC_TSC_OFFSETTING, "use TSC offsetting"},
+	[VIRT_DEADLINE] = {CTL_PIN, PIN_PREEMPTION_TIMER, "VMX-preemption timer"},
+};
+
+static bool backend_offers(enum virt_feature feature)
+{
+	return vmx_config.controls.word[control_of[feature].word] & control_of[feature].bit;
+}
+
+static void do_without(unsigned features)
+{
+	for (unsigned i = 0; i < array_count(control_of); i++) {
+		if (!(features >> i & 1) || !backend_offers((enum virt_feature)i))
+			continue;
+		if (vmx_control_must(&vmx_config.caps, control_of[i].word, control_of[i].bit)) {
+			log_warn("without: this CPU forces \"%s\"", control_of[i].name);
+			continue;
+		}
+		vmx_config.controls.word[control_of[i].word] &= ~control_of[i].bit;
+		log_info("without \"%s\", as asked", control_of[i].name);
+	}
+}
+
 /* What VMs will be made with; all that vmx_caps_verdict let pass should do. */
-static void backend_configure(struct verdict *v)
+static void backend_configure(unsigned without, struct verdict *v)
 {
 	struct vmx_control_refusal refusal;
 
@@ -40,6 +70,7 @@ static void backend_configure(struct verdict *v)
 			    refusal.must_be_one ? "cannot be 0" : "cannot be 1");
 		return;
 	}
+	do_without(without);
 	vmx_config.preemption_shift = vmx_config.caps.msr[CAP_VMX_MISC] & 31;
 	if (mtrr_read(&vmx_config.mtrr, &cpu_ops_native, boot_cpu_features.phys_bits))
 		log_warn("the MTRRs cannot be read: VM memory is uncacheable, and slow");
@@ -49,29 +80,14 @@ static void backend_configure(struct verdict *v)
 			    "no free frame of 4096 bytes");
 }
 
-static void backend_probe(struct verdict *v)
+static void backend_probe(unsigned without, struct verdict *v)
 {
 	vmx_caps_read(&vmx_config.caps, &cpu_ops_native);
 	vmx_caps_unlock(&vmx_config.caps, &cpu_ops_native);
 	feature_count = vmx_caps_features(&vmx_config.caps, feature_rows);
 	vmx_caps_verdict(&vmx_config.caps, v);
 	if (!v->count)
-		backend_configure(v);
-}
-
-static bool backend_offers(enum virt_feature feature)
-{
-	const uint32_t *word = vmx_config.controls.word;
-
-	switch (feature) {
-	case VIRT_RDTSCP:
-		return word[CTL_PROC2] & PROC2_CTL_RDTSCP;
-	case VIRT_TSC_OFFSET:
-		return word[CTL_PROC] & PROC_TSC_OFFSETTING;
-	case VIRT_DEADLINE:
-		return word[CTL_PIN] & PIN_PREEMPTION_TIMER;
-	}
-	return false;
+		backend_configure(without, v);
 }
 
 static const struct feature *backend_features(unsigned *count)

@@ -19,6 +19,7 @@ struct cmdline_options {
 	enum panic_action panic; /* panic=reboot|halt; default halt */
 	bool screen;		 /* screen=on|off; default on */
 	bool x2apic;		 /* x2apic=on|off; default on */
+	unsigned without;	 /* without=: bit n for enum virt_feature n; default 0 */
 };
 
 /*

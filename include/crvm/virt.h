@@ -24,9 +24,9 @@ struct virt_backend {
 	/*
 	 * Once, on the boot CPU: reads what the CPU offers; what it lacks goes to the verdict.
 	 * Changes nothing but an unlocked IA32_FEATURE_CONTROL, which it enables and locks. May run
-	 * with no VMX.
+	 * with no VMX. Bit n of `without`: be as on a CPU that lacks enum virt_feature n.
 	 */
-	void (*probe)(struct verdict *v);
+	void (*probe)(unsigned without, struct verdict *v);
 
 	/* After probe: rows for the table of what the machine has. */
 	const struct feature *(*features)(unsigned *count);

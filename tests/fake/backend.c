@@ -62,8 +62,9 @@ static struct virt_vcpu *loaded(const struct vcpu *v, const char *call)
 
 /* The machine. */
 
-static void fake_probe(struct verdict *v)
+static void fake_probe(unsigned without, struct verdict *v)
 {
+	(void)without;
 	(void)v;
 }
 

@@ -70,6 +70,7 @@ static void check_again(const struct cmdline_options *o)
 	require(messages == 0);
 	require(!strcmp(again.console, o->console));
 	require(again.loglevel == o->loglevel && again.cpus == o->cpus);
+	require(o->without < 8);
 	require(again.panic == o->panic && again.screen == o->screen && again.x2apic == o->x2apic);
 }
 

@@ -7,6 +7,7 @@ fast, so that a minute of the guests' time does not take a minute of ours; all c
 import re
 import subprocess
 
+import pytest
 from rig import ROOT
 from vms import IMAGES, ask_labos, boot_vms, expect_prompts, focus, labos, power_off, report, unfocus
 
@@ -37,14 +38,18 @@ def shares(vm, names, seconds):
     return [after[n]["ran"] - before[n]["ran"] for n in names]
 
 
-def test_equal_weights_get_equal_time(boot, tmp_path):
+@pytest.mark.parametrize("cmdline", ["", "without=preemption-timer"])
+def test_equal_weights_get_equal_time(boot, tmp_path, cmdline):
+    """Slices end by the VMX-preemption timer, or by the local APIC's."""
     names = ["a", "b", "c"]
-    vm = boot_vms(boot, tmp_path, "".join(busy(n) for n in names), BUSY, extra=[SLOW])
+    vm = boot_vms(boot, tmp_path, "".join(busy(n) for n in names), BUSY, extra=[SLOW], cmdline=cmdline)
     expect_prompts(vm, names)
     ran = shares(vm, names, 10)
     assert sum(ran) > 9500, "somebody else had the CPU"
     for r in ran:
         assert abs(r / (sum(ran) / 3) - 1) < 0.03, ran
+    of_timer = [report(vm)[n].get("deadline", 0) for n in names]
+    assert any(of_timer) != bool(cmdline), of_timer
     power_off(vm)
 
 

@@ -37,6 +37,19 @@ def test_a_keyboard_is_typed_on(boot, tmp_path):
     power_off(vm)
 
 
+def test_a_cpu_that_lacks_what_can_be_done_without(boot, tmp_path):
+    without = "without=preemption-timer,tsc-offset,rdtscp"
+    vm = boot_vms(boot, tmp_path, labos("one") + labos("two"), cmdline=without)
+    expect_prompts(vm, ["one", "two"])
+    for name in ("VMX-preemption timer", "use TSC offsetting", "enable RDTSCP"):
+        assert f'without "{name}", as asked' in vm.text
+    focus(vm, 2, "two")
+    assert "matrix passed" in ask_labos(vm, "matrix")
+    unfocus(vm)
+    assert "agree with their rules" in vm.ask("audit")
+    power_off(vm)
+
+
 def test_disks_are_private_and_outlive_a_reset(boot, tmp_path):
     vm = boot_vms(boot, tmp_path, labos("one") + labos("two"))
     expect_prompts(vm, ["one", "two"])

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include <crvm/cmdline.h>
+#include <crvm/virt.h>
 #include <crvm/status.h>
 
 #define MESSAGES 16
@@ -88,6 +89,17 @@ static void every_option_is_read(void **state)
 	assert_options(&o, "none", LOG_ERR, 16, PANIC_HALT, true, true);
 }
 
+static void features_to_do_without_are_listed(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("").without, 0);
+	assert_int_equal(parse("without=rdtscp").without, 1u << VIRT_RDTSCP);
+	assert_int_equal(parse("without=preemption-timer,tsc-offset").without,
+			 1u << VIRT_DEADLINE | 1u << VIRT_TSC_OFFSET);
+	assert_int_equal(parse("without=rdtscp,rdtscp").without, 1u << VIRT_RDTSCP);
+	assert_int_equal(heard.count, 0);
+}
+
 static void every_loglevel_has_its_word(void **state)
 {
 	(void)state;
@@ -114,7 +126,7 @@ static void cpus_has_a_limit(void **state)
 
 static void unknown_option_is_named_and_the_known_are_listed(void **state)
 {
-	const char *known = "known: console, loglevel, cpus, panic, screen, x2apic";
+	const char *known = "known: console, loglevel, cpus, panic, screen, x2apic, without";
 	static const struct {
 		const char *text, *shown;
 	} t[] = {
@@ -152,6 +164,12 @@ static void bad_value_keeps_the_default_and_lists_the_good_ones(void **state)
 		{"screen=1", "bad value in 'screen=1'; valid: off, on"},
 		{"screen", "no value in 'screen'; valid: off, on"},
 		{"x2apic=ON", "bad value in 'x2apic=ON'; valid: off, on"},
+		{"without=",
+		 "bad value in 'without='; valid: rdtscp, tsc-offset, preemption-timer"},
+		{"without=rdtscp,",
+		 "bad value in 'without=rdtscp,'; valid: rdtscp, tsc-offset, preemption-timer"},
+		{"without=rdtscp,ept",
+		 "bad value in 'without=rdtscp,ept'; valid: rdtscp, tsc-offset, preemption-timer"},
 		{"cpus=-1", "bad value in 'cpus=-1'; valid: 0 (all) to 256"},
 		{"cpus=many", "bad value in 'cpus=many'; valid: 0 (all) to 256"},
 		{"console=com5",
@@ -458,6 +476,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(empty_line_gives_the_defaults_in_silence),
 		cmocka_unit_test(every_option_is_read),
+		cmocka_unit_test(features_to_do_without_are_listed),
 		cmocka_unit_test(every_loglevel_has_its_word),
 		cmocka_unit_test(cpus_has_a_limit),
 		cmocka_unit_test(unknown_option_is_named_and_the_known_are_listed),
