@@ -30,10 +30,9 @@ struct cmdline_row {
 	const char *name;
 	size_t offset; /* of the member that `set` writes */
 	bool (*set)(void *member, const struct cmdline_row *row, const char *value);
-	const char *const *
-		words; /* the good values, for all but set_number and set_console; ends with NULL */
-	const char *hint; /* else: the good values in words */
-	uint64_t max;	  /* for set_number */
+	const char *const *words; /* the good values, ends with NULL */
+	const char *hint;	  /* without these: the good values in a sentence's form */
+	uint64_t max;		  /* for set_number */
 };
 
 /* The place of a word is its value. */

@@ -103,7 +103,10 @@ static bool next_key(struct kbc *k, uint8_t *byte)
 	return false;
 }
 
-/* Has characters typed once the keyboard has sent all keys, if what it sends may come. */
+/*
+ * Has characters typed once the keyboard has sent all keys, if what it sends may come. It is empty
+ * then, so there is room for what any character takes.
+ */
 static void fetch(struct kbc *k)
 {
 	int c = 0;
@@ -112,8 +115,7 @@ static void fetch(struct kbc *k)
 	       !(k->ram[COMMAND_BYTE] & KBC_DISABLE1)) {
 		c = k->ops.type ? k->ops.type(k->ops.ctx) : -1;
 		if (c >= 0)
-			(void)keyboard_type(&k->keyboard,
-					    (uint8_t)c); /* it is empty: there is room */
+			(void)keyboard_type(&k->keyboard, (uint8_t)c);
 	}
 }
 
