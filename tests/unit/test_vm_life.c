@@ -91,6 +91,29 @@ static void test_power_on_begins_anew(void **state)
 	assert_true(rdtsc() + vv->v.virt->reg[REG_TSC_OFFSET] < 1ul << 40);
 }
 
+/* They are saved late: when somebody else comes, and not over what the reset has put there. */
+static void test_power_on_forgets_the_registers_that_the_cpu_still_has(void **state)
+{
+	(void)state;
+	vm = vm_new("a", VM_RESTART_RESET);
+	host.live = vm->vcpu;
+	start(vm);
+	assert_null(host.live);
+	assert_int_equal(vm->vcpu->fpu[100], 0);
+}
+
+/* pc_reset forgets rings: one that comes behind that still has its request. */
+static void test_a_ring_during_power_on_keeps_its_request(void **state)
+{
+	(void)state;
+	vm = vm_new("a", VM_RESTART_RESET);
+	atomic_store(&vm->vcpu->v.requests, REQ_STOP);
+	host.ringer = &vm->vcpu->v;
+	start(vm);
+	assert_true(atomic_load(&vm->vcpu->v.requests) & REQ_IRQ);
+	assert_false(atomic_load(&vm->vcpu->v.requests) & REQ_STOP);
+}
+
 static void test_a_start_that_fails_leaves_it_off(void **state)
 {
 	(void)state;
@@ -430,6 +453,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_power_on_begins_anew),
+		T(test_power_on_forgets_the_registers_that_the_cpu_still_has),
+		T(test_a_ring_during_power_on_keeps_its_request),
 		T(test_a_start_that_fails_leaves_it_off),
 		T(test_one_that_ends_at_once_was_started_all_the_same),
 		T(test_a_cpu_that_is_not_there_is_replaced),

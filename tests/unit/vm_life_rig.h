@@ -41,6 +41,8 @@ static struct {
 	int boot_error;	 /* of pc_load */
 	unsigned loads, boots, resets, pc_stops, flushes, wakes, adds, removes, detached;
 	uint32_t state_at_wake;
+	struct vm_vcpu *live;	   /* whose registers the CPU has: sched_unload saves them */
+	struct vcpu *ringer;	   /* somebody asks it for an interrupt while pc_reset goes on */
 	void (*after_start)(void); /* what happens on the VM's CPU before the caller goes on */
 	void *block[BLOCKS_MAX];
 	unsigned block_count;
@@ -175,6 +177,8 @@ void pc_reset(struct pc *pc)
 	assert_false(fake_irqs_on);
 	(void)pc;
 	host.resets++;
+	if (host.ringer)
+		atomic_fetch_or(&host.ringer->requests, REQ_IRQ);
 }
 
 void pc_stop(struct pc *pc)
@@ -206,6 +210,9 @@ void pc_start(struct vm *vm, const struct pc_start *start)
 
 void sched_unload(void)
 {
+	if (host.live)
+		host.live->fpu[100] = 1;
+	host.live = NULL;
 }
 
 void sched_add(struct vm_vcpu *vv, struct percpu *cpu)
