@@ -4,6 +4,7 @@ Bochs counts instructions, so shares and ticks are exact and the same in every r
 fast, so that a minute of the guests' time does not take a minute of ours; all clocks in it agree.
 """
 
+import datetime
 import re
 import subprocess
 
@@ -90,19 +91,24 @@ def test_no_tick_is_lost_in_a_minute(boot, tmp_path):
     power_off(vm)
 
 
+def clock(text):
+    date = re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", text)[0]
+    return datetime.datetime.strptime(date, "%Y-%m-%d %H:%M:%S").timestamp()
+
+
 def test_the_clock_is_right(boot, tmp_path):
+    """The guest's RTC against CRVM's clock, read before and after: while all sleep, time in Bochs flies."""
     vm = boot_vms(boot, tmp_path, labos("a"))
     expect_prompts(vm, ["a"])
-    focus(vm, 1, "a")
-    guest = re.search(r"(\d{4})-(\d\d)-(\d\d)\D+(\d\d):(\d\d):(\d\d)", ask_labos(vm, "date"))
-    unfocus(vm)
-    host = re.search(r"wall clock +(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)", vm.ask("machine"))
-    assert guest.groups()[:3] == host.groups()[:3]
-
-    def seconds(m):
-        return int(m[4]) * 3600 + int(m[5]) * 60 + int(m[6])
-
-    assert 0 <= seconds(host) - seconds(guest) <= 1
+    for _ in range(10):
+        before = clock(vm.ask("machine"))
+        focus(vm, 1, "a")
+        guest = clock(ask_labos(vm, "date"))
+        unfocus(vm)
+        after = clock(vm.ask("machine"))
+        if after - before <= 1:
+            break
+    assert before - 1 <= guest <= after, (before, guest, after)
     power_off(vm)
 
 
@@ -116,7 +122,7 @@ def test_a_sleeping_vm_costs_nothing(boot, tmp_path):
     ticks = after["raised"] - before["raised"]
     assert abs(ticks - (after["up"] - before["up"]) / 10) <= 2
     assert after["all"] - before["all"] <= 3 * ticks
-    assert after["ran"] - before["ran"] <= 50  # of 5000 ms
+    assert after["ran"] - before["ran"] <= 0.01 * (after["up"] - before["up"])
     power_off(vm)
 
 
