@@ -278,6 +278,16 @@ def test_the_boot_has_a_limit_too():
     assert judge.verdict == "fail" and judge.reason.startswith("no CRVM's prompt within")
 
 
+def test_the_way_from_the_prompt_to_the_vm_has_its_own_time():
+    judge = ucore.Judge(ucore.LABS["lab1"])
+    judge.clock(0.1)
+    judge.feed(BOOT)  # read late: nobody had the CPU to type anything, and the machine slept fast
+    judge.clock(1000)
+    assert judge.verdict is None
+    judge.clock(1001 + ucore.BOOT_LIMIT)
+    assert judge.verdict == "fail"
+
+
 def test_the_machine_s_end_is_a_failure_unless_all_was_seen():
     judge = judge_text("lab1", START)
     judge.ended("crash: triple fault")
