@@ -113,14 +113,6 @@ void vm_reset(struct vm *vm, const char *why)
 	leave_guest(vm);
 }
 
-int vm_map(struct vm *vm, uint64_t at, void *host, uint64_t len, unsigned flags)
-{
-	int err = gmem_add(&vm->mem, gpa(at), len, host, false);
-
-	return err ? err
-		   : machine.backend->nested_map(vm->virt, gpa(at), virt_to_phys(host), len, flags);
-}
-
 static int map_block(void *ctx, uint64_t offset, hpa_t base, uint64_t len)
 {
 	return vm_map(ctx, offset, phys_to_virt(base), len, NESTED_RWX);
@@ -220,32 +212,6 @@ static int vm_build(struct vm *vm)
 	machine.backend->intercept_port(vm->virt, PORT_DELAY_0, false);
 	machine.backend->intercept_port(vm->virt, PORT_DELAY_1, false);
 	return OK;
-}
-
-/* The lowest number that no VM has; VM_MAX: there is none. */
-unsigned vm_free_slot(void)
-{
-	unsigned slot = 0;
-
-	while (slot < VM_MAX && (vms[slot] || children[slot]))
-		slot++;
-	return slot;
-}
-
-struct vm *vm_alloc(unsigned slot)
-{
-	struct arena arena;
-	struct vm *vm;
-
-	arena_init(&arena, (frame_owner_t)(FRAME_VM0 + slot));
-	vm = arena_alloc(&arena, sizeof(*vm), 64);
-	if (!vm)
-		return NULL;
-	vm->arena = arena;
-	vm->id = (uint16_t)slot;
-	vm->exit_code = -1;
-	vm->zero_tsc = rdtsc();
-	return vm;
 }
 
 int vm_create(const struct vm_config *config, const struct vm_image *own, struct vm **out)

@@ -171,15 +171,16 @@ void vm_off(struct vm *vm);
 void vm_time_resume(struct vm *vm);
 /* Gives all its memory back, scrubbed. It is off; boot CPU. */
 void vm_destroy(struct vm *vm);
-/*
- * Parts of these, for VMs without a PC: a number that no VM has (VM_MAX: there is none); a VM with
- * that number, in an arena of its own, NULL if there is no memory; its share of the backend, and
- * what CPUID says; its vCPU; that as at power-on, which stays loaded, with interrupts off.
- */
+/* vm_parts.c: how making one begins. A number that no VM has; VM_MAX: there is none. */
 unsigned vm_free_slot(void);
+/* A VM with that number, in an arena of its own; NULL: there is no memory. */
 struct vm *vm_alloc(unsigned slot);
 /* Memory for the VM, with enum nested_flags; before it runs. E_NOMEM, E_EXIST. */
 must_check int vm_map(struct vm *vm, uint64_t at, void *host, uint64_t len, unsigned flags);
+/*
+ * Parts of these, for VMs without a PC: the VM's share of the backend, and what CPUID says; its
+ * vCPU; that as at power-on, which stays loaded, with interrupts off.
+ */
 must_check int vm_build_bare(struct vm *vm);
 must_check int vm_build_vcpu(struct vm *vm);
 void vm_power_on_vcpu(struct vm_vcpu *vv, const struct irq_source *irq);

@@ -2,6 +2,7 @@
  * Hypercalls with all that a hostile guest may pass: numbers, pointers, lengths, and a child that
  * exits in every way in between. Nothing may be touched beyond the parent's memory (it lies between
  * forbidden pages), and each call ends.
+ * needs: core/vm_parts.c
  * needs: core/run.c core/exits.c core/exits_cpu.c core/exits_cr.c core/exits_mem.c core/quick.c
  * needs: core/sched.c core/fair.c core/hypercall.c core/hypercall_child.c core/child.c
  * needs: core/child_run.c core/child_port.c core/hypercall_shared.c core/shared.c

@@ -2,6 +2,7 @@
  * Hypercalls that manage VMs, with all that a hostile caller may pass: numbers, pointers, lengths,
  * texts, registers, in any order, by several callers that manage each other and have children. Each
  * call ends, and when all VMs are gone every frame is free and zeroed.
+ * needs: core/vm_parts.c
  * needs: core/manage.c core/hypercall.c core/hypercall_manage.c core/hypercall_child.c core/child.c
  * needs: core/hypercall_shared.c core/shared.c
  * needs: core/child_run.c core/child_port.c core/vm.c core/vms.c core/vm_config.c core/vm_console.c

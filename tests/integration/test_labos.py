@@ -1,6 +1,5 @@
 """labos, the small guest system, on a plain emulated PC: without a hypervisor below it."""
 
-import itertools
 import re
 import struct
 import subprocess
@@ -323,13 +322,12 @@ def test_date_turns_over_a_leap_day(pc):
     deadline = time.monotonic() + TIMEOUT
     while "2024-02-29" in (date := ask(vm, "date")) and time.monotonic() < deadline:
         time.sleep(0.3)
-    assert re.fullmatch(r"2024-03-01 00:0\d:\d\d\n", date)
+    assert re.fullmatch(r"2024-03-01 00:00:0\d\n", date)
 
 
 def test_idle_halts_the_cpu(pc):
     vm = pc.start_ready()
-    looks = (is_halted(vm) for _ in range(300))
-    assert sum(itertools.islice(filter(None, looks), 100)) == 100, "it is not halted most of the time"
+    assert sum(is_halted(vm) for _ in range(200)) >= 150
 
 
 def test_busy_image_never_halts(pc):

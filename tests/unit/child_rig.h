@@ -28,40 +28,6 @@ static bool rig_rescued; /* only an interrupt has made a call end */
 /* What a call that waits does; its number is HYPERCALL_VM_START. */
 static hypercall_fn *rig_waiting;
 
-unsigned vm_free_slot(void)
-{
-	unsigned slot = 0;
-
-	while (slot < VM_MAX && (vms[slot] || children[slot]))
-		slot++;
-	return slot;
-}
-
-struct vm *vm_alloc(unsigned slot)
-{
-	struct arena arena;
-	struct vm *vm;
-
-	arena_init(&arena, (frame_owner_t)(FRAME_VM0 + slot));
-	vm = arena_alloc(&arena, sizeof(*vm), 64);
-	if (!vm)
-		return NULL;
-	vm->arena = arena;
-	vm->id = (uint16_t)slot;
-	vm->exit_code = -1;
-	vm->zero_tsc = rdtsc();
-	return vm;
-}
-
-int vm_map(struct vm *vm, uint64_t at, void *host, uint64_t len, unsigned flags)
-{
-	int err = gmem_add(&vm->mem, gpa(at), len, host, false);
-
-	return err ? err
-		   : machine.backend->nested_map(vm->virt, gpa(at), hpa((uint64_t)host), len,
-						 flags);
-}
-
 int vm_build_bare(struct vm *vm)
 {
 	vm->cpuid = parent->vm.cpuid;

@@ -1,5 +1,6 @@
 /*
  * core/child.c, child_run.c, child_port.c: memory and traps, turns and packets, interrupts.
+ * needs: core/vm_parts.c
  * needs: core/run.c core/exits.c core/exits_cpu.c core/exits_cr.c core/exits_mem.c core/quick.c
  * needs: core/sched.c core/fair.c core/hypercall.c core/hypercall_child.c core/child.c
  * needs: core/child_run.c core/child_port.c core/hypercall_shared.c core/shared.c

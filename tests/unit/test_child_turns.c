@@ -1,6 +1,7 @@
 /*
  * core/child.c, child_run.c, sched.c: where packets may go, what a new vCPU may not disturb, and an
  * interrupt of the parent that waits behind STI.
+ * needs: core/vm_parts.c
  * needs: core/run.c core/exits.c core/exits_cpu.c core/exits_cr.c core/exits_mem.c core/quick.c
  * needs: core/sched.c core/fair.c core/hypercall.c core/hypercall_child.c core/child.c
  * needs: core/child_run.c core/child_port.c core/hypercall_shared.c core/shared.c

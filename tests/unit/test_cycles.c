@@ -1,6 +1,7 @@
 /*
  * VMs that come and go: a thousand made of configuration texts, some of them started, and creations
  * that fail for want of any frame. No frame may be lost, and none be given back as it was.
+ * needs: core/vm_parts.c
  * needs: core/manage.c core/hypercall.c core/hypercall_manage.c core/hypercall_child.c core/child.c
  * needs: core/hypercall_shared.c core/shared.c
  * needs: core/child_run.c core/child_port.c core/vm.c core/vms.c core/vm_config.c core/vm_console.c

@@ -1,6 +1,7 @@
 /*
  * core/hypercall_manage.c: a VM's memory, registers, interrupts, share, CPU and statistics. See
  * test_hypercall_manage.c for lives and lists.
+ * needs: core/vm_parts.c
  * needs: core/manage.c core/hypercall.c core/hypercall_manage.c core/hypercall_child.c core/child.c
  * needs: core/hypercall_shared.c core/shared.c
  * needs: core/child_run.c core/child_port.c core/vm.c core/vms.c core/vm_config.c core/vm_console.c

@@ -1,6 +1,7 @@
 /*
  * core/hypercall_manage.c: creating, listing and describing VMs, their states, who may ask, and the
  * caller that names itself. See test_hypercall_look.c for the rest of the calls.
+ * needs: core/vm_parts.c
  * needs: core/manage.c core/hypercall.c core/hypercall_manage.c core/hypercall_child.c core/child.c
  * needs: core/hypercall_shared.c core/shared.c
  * needs: core/child_run.c core/child_port.c core/vm.c core/vms.c core/vm_config.c core/vm_console.c

@@ -1,6 +1,7 @@
 /*
  * core/shared.c: regions come with the first VM that names them and go with the last, in all orders
  * and after all errors; where they lie, who reaches them, and that the audit knows.
+ * needs: core/vm_parts.c
  * needs: core/vm.c core/shared.c core/hypercall_shared.c core/vm_audit.c core/nested_audit.c
  * needs: core/cpuid_policy.c core/msr_policy.c mm/arena.c mm/frames.c mm/frames_region.c mm/gmem.c
  * needs: lib/printf.c lib/text.c tests/fake/backend.c tests/fake/backend_nested.c

@@ -1,6 +1,7 @@
 /*
  * core/shared.c: who hears a doorbell, how it is counted, and what becomes of it when a VM is
  * paused, reset, off or gone.
+ * needs: core/vm_parts.c
  * needs: core/vm.c core/shared.c core/hypercall_shared.c core/cpuid_policy.c core/msr_policy.c
  * needs: mm/arena.c mm/frames.c mm/frames_region.c mm/gmem.c lib/printf.c lib/text.c
  * needs: tests/fake/backend.c tests/fake/backend_nested.c tests/fake/panic.c tests/fake/spinlock.c

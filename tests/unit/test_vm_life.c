@@ -2,6 +2,7 @@
  * core/vm.c: a VM is made, powered on, reset, crashes, restarts or not, stops and is gone. The
  * backend is the fake one; the PC, the scheduler, the console and the other CPUs are stand-ins that
  * note what they are asked.
+ * needs: core/vm_parts.c
  * needs: core/vm.c core/shared.c core/cpuid_policy.c core/msr_policy.c mm/gmem.c
  * needs: lib/printf.c lib/text.c
  * needs: tests/fake/backend.c tests/fake/backend_nested.c tests/fake/panic.c tests/fake/spinlock.c
